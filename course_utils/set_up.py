@@ -1,0 +1,579 @@
+"""Make the course's environment, then start JupyterLab or the tests: ``make`` calls this.
+
+A script of the standard library only, in the language of Python 3.6, so that an old Python gets a
+sentence instead of a syntax error: ``python3 course_utils/set_up.py lab``.
+
+The environment is the folder ``.venv``. A stamp file in it, written last, says for which course
+files and which Python it is complete. No stamp means that a set-up was interrupted: the
+environment is made again.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VENV = REPOSITORY / ".venv"
+STAMP = VENV / "course_stamp.json"
+MARKER = VENV / "made_by_the_course"
+LOG = REPOSITORY / "build" / "set_up.log"
+OLDEST, NEWEST = (3, 11), (3, 14)
+GIB = 2**30
+
+# What each command runs in the environment, from the top folder of the course. The quick tests
+# and the slow ones share nothing: the marker `slow` decides, and the notebooks carry no marker.
+_PYTEST = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "-ra", "--durations=15"]
+_NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "120"]
+TASKS = {
+    "test": _PYTEST + _NBVAL + ["-m", "not slow", "tests", "notebooks"],
+    "test-all": _PYTEST + ["-m", "slow", "tests"],
+    "notebooks": ["book/execute_notebooks.py"],
+    "student": ["book/make_student_edition.py"],
+    "slides": ["book/make_slides.py"],
+    "book": ["book/make_book.py"],
+    "doctor": ["-m", "course_utils", "doctor"],
+}
+
+# Written into the environment: no request to another host when JupyterLab opens.
+LAB_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
+
+# Runs in every Python that is found; old ones must understand it.
+_PROBE = """
+import json, platform, struct, sys, sysconfig
+from importlib.util import find_spec
+print(json.dumps({
+    "version": sys.version_info[:2],
+    "cpython": platform.python_implementation() == "CPython",
+    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "bits": 8 * struct.calcsize("P"),
+    "intel_mac": sys.platform == "darwin" and platform.machine() == "x86_64",
+    "venv": bool(find_spec("venv") and find_spec("ensurepip")),
+}))
+"""
+
+
+class SetUpError(Exception):
+    """What went wrong and its cure, in one sentence for the reader."""
+
+
+def say(text: str) -> None:
+    """Print a line at once, also where output is a pipe."""
+    print(text, flush=True)
+
+
+# ------------------------------------------------------------------ a Python that fits
+
+
+def probe(command: List[str]) -> Optional[Dict]:
+    """What the Python started by ``command`` can do, or None when it doesn't start."""
+    try:
+        output = subprocess.run(
+            command + ["-c", _PROBE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            check=True,
+        ).stdout
+        return dict(json.loads(output.decode()))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+
+
+def candidates() -> Iterator[List[str]]:
+    """Commands that may start a Python: the one that runs this first, then the newest."""
+    # Inside an environment its base, because that environment may be the one to make again.
+    yield [getattr(sys, "_base_executable", None) or sys.executable]
+    names = ["3.{}".format(minor) for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    for name in names:
+        for folder in os.get_exec_path():
+            path = shutil.which("python" + name, path=folder)
+            if path:
+                yield [path]
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT", str(home / ".pyenv")))
+    uv = home / ".local" / "share" / "uv" / "python"
+    mac = Path("/Library/Frameworks/Python.framework")
+    for name in names:
+        for root, pattern in (
+            (pyenv, "versions/{0}.*/bin/python{0}"),
+            (uv, "cpython-{0}.*/bin/python{0}"),
+            (mac, "Versions/{0}/bin/python{0}"),
+            (Path("/opt/homebrew/bin"), "python{0}"),
+        ):
+            for found in sorted(root.glob(pattern.format(name)), reverse=True):
+                yield [str(found)]
+    if shutil.which("py"):
+        for name in names:
+            yield ["py", "-" + name]
+
+
+def complaint(facts: Dict) -> Optional[str]:
+    """Why a Python with these ``facts`` can't carry the course, with the cure; None if it can."""
+    version = tuple(facts["version"])
+    name = "Python {}.{}".format(*version)
+    if not OLDEST <= version <= NEWEST:
+        return (
+            "{} is too {} for this course, and no Python 3.11 to 3.14 was found beside it: install "
+            "one (python.org, or your system's package manager; conda users: README.md) and run "
+            "the same command again, or name it: make lab PYTHON=/path/to/python3.13"
+        ).format(name, "old" if version < OLDEST else "new")
+    if not facts["cpython"] or facts["free_threaded"] or facts["bits"] != 64:
+        return (
+            "{} was found, but not as ordinary 64-bit CPython, which PyTorch needs: install the "
+            "standard 64-bit Python from python.org and run the same command again."
+        ).format(name)
+    if facts["intel_mac"]:
+        return (
+            "PyTorch no longer supports Intel Macs, nor an Intel Python on Apple silicon: on Apple "
+            "silicon install the arm64 Python from python.org; on an Intel Mac use Binder "
+            "(README.md)."
+        )
+    if not facts["venv"]:
+        return (
+            "{0} is here without its venv module: on Debian or Ubuntu run 'sudo apt install "
+            "python{1}.{2}-venv', elsewhere install Python from python.org, then run the same "
+            "command again."
+        ).format(name, *version)
+    return None
+
+
+def find_python() -> List[str]:
+    """The command that starts a Python which can carry the course.
+
+    Raises:
+        SetUpError: there is none; the sentence is about the one that came closest.
+    """
+    complaints: List[Tuple[bool, int, str]] = []
+    for command in candidates():
+        facts = probe(command)
+        if facts is None:
+            continue
+        problem = complaint(facts)
+        if problem is None:
+            return command
+        fits = OLDEST <= tuple(facts["version"]) <= NEWEST
+        complaints.append((not fits, len(complaints), problem))
+    if not complaints:
+        raise SetUpError("No working Python was found: install Python 3.13 from python.org.")
+    raise SetUpError(min(complaints)[2])
+
+
+# ------------------------------------------------------------------ the environment
+
+
+def venv_python() -> Path:
+    """The environment's own Python, there or not."""
+    if os.name == "nt":
+        return VENV / "Scripts" / "python.exe"
+    return VENV / "bin" / "python"
+
+
+def key() -> str:
+    """Digest of all that decides what the environment holds: course files, place, version."""
+    digest = hashlib.sha256(str(REPOSITORY).encode("utf-8", "surrogateescape"))
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((REPOSITORY / name).read_bytes())
+    return digest.hexdigest()
+
+
+def version_of(python: Path) -> Optional[str]:
+    """Version that ``python`` states, such as ``3.12``, or None when it doesn't start."""
+    facts = probe([str(python)])
+    return "{}.{}".format(*facts["version"]) if facts else None
+
+
+def read_stamp() -> Dict:
+    """The stamp of the last complete set-up, empty when there is none."""
+    try:
+        return dict(json.loads(STAMP.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def works() -> bool:
+    """Whether the environment was completed once and its Python still starts."""
+    stamp = read_stamp()
+    return bool(stamp) and version_of(venv_python()) == stamp.get("python")
+
+
+def up_to_date() -> bool:
+    """Whether nothing needs to be installed."""
+    return read_stamp().get("key") == key() and works()
+
+
+def write_stamp() -> None:
+    """Declare the environment complete, in one step."""
+    text = json.dumps({"key": key(), "python": version_of(venv_python())})
+    temporary = STAMP.with_suffix(".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(str(temporary), str(STAMP))
+
+
+def check_folder() -> None:
+    """Raise SetUpError unless the course's folder can be written and its disk has room."""
+    try:
+        LOG.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=str(REPOSITORY)):
+            pass
+        with LOG.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise SetUpError(
+            "The course can't write in its own folder {} ({}): copy the whole folder to a place "
+            "of yours and run the same command there.".format(REPOSITORY, error.strerror)
+        ) from None
+    # Linux: 5.6 GB of packages, CUDA's included, unless another index gives smaller ones.
+    other_index = any(name in os.environ for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
+    needed = 6.5 if sys.platform.startswith("linux") and not other_index else 2.5
+    free = shutil.disk_usage(str(REPOSITORY)).free / GIB
+    if free < needed:
+        raise SetUpError(
+            "The disk of {} has {:.1f} GB left and the environment needs {} GB: free some space "
+            "or move the course to another disk.".format(REPOSITORY, free, needed)
+        )
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[int]:
+    """Let one set-up at a time work in this folder; yields the lock's file descriptor.
+
+    The system drops the lock when its last holder ends, so a killed set-up leaves none behind.
+    """
+    with (LOG.parent / "set_up.lock").open("a+") as file:
+        for attempt in range(3600):
+            try:
+                _lock_now(file.fileno())
+                break
+            except OSError:
+                if attempt == 0:
+                    say("Another set-up of this folder is running; waiting for it to end ...")
+                time.sleep(1)
+        else:
+            raise SetUpError("Another set-up of this folder has run for an hour: end it first.")
+        yield file.fileno()
+
+
+def _lock_now(descriptor: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_NETWORK = re.compile(
+    r"Failed to establish a new connection|Name or service not known|name resolution|getaddrinfo"
+    r"|Connection refused|Connection to \S+ timed out|Read timed out|Max retries exceeded"
+    r"|Network is unreachable|ProxyError|Connection broken|ConnectTimeout|Cannot connect to proxy"
+)
+
+
+def explain(log: str) -> str:
+    """The sentence for a failed installation, from what pip wrote into ``log``."""
+    if re.search(r"No space left on device|Errno 28|not enough space", log):
+        return (
+            "The disk is full: free some space (the environment needs 6.5 GB on Linux, 2.5 GB "
+            "elsewhere; 'pip cache purge' gives some back) and run the same command again."
+        )
+    if re.search(r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError", log):
+        return (
+            "A secure connection to the package index failed, as it does behind a proxy that "
+            "reads traffic: set PIP_CERT to your institution's certificate file and run the same "
+            "command again."
+        )
+    if _NETWORK.search(log):
+        return (
+            "No connection to the package index: check the network (behind a proxy set "
+            "HTTPS_PROXY=http://host:port) and run the same command again."
+        )
+    if re.search(r"Permission denied|Errno 13|Access is denied|WinError 5", log):
+        return (
+            "A file of the environment can't be written: close every program that uses it, make "
+            "sure that the folder {} is yours, and run the same command again.".format(REPOSITORY)
+        )
+    errors = [line.split("ERROR: ")[1] for line in log.splitlines() if "ERROR: " in line]
+    reason = errors[0].strip() if errors else "pip gave no reason"
+    return "Installing the packages failed ({}): read {}, and run the same command again.".format(
+        reason, LOG
+    )
+
+
+def pip_install(arguments: List[str], lock_descriptor: int) -> None:
+    """Run pip in the environment, what it prints being shown as it comes.
+
+    Raises:
+        SetUpError: pip failed.
+    """
+    command = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check"]
+    command += ["--no-input", "--log", str(LOG)] + arguments
+    # User-wide settings that would install somewhere else.
+    ignored = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in ignored}
+    start = LOG.stat().st_size if LOG.exists() else 0
+    # pip keeps the lock too: if this script is killed, pip goes on, and the next run must wait.
+    keep = {} if os.name == "nt" else {"pass_fds": (lock_descriptor,)}
+    status = subprocess.call(command, cwd=str(REPOSITORY), env=environment, **keep)  # type: ignore
+    if status:
+        with LOG.open(encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            raise SetUpError(explain(file.read()))
+
+
+def remove_environment() -> None:
+    """Remove an unfinished environment.
+
+    Raises:
+        SetUpError: ``.venv`` is no environment, or a program holds its files.
+    """
+    if not VENV.exists() and not VENV.is_symlink():
+        return
+    ours = MARKER.exists() or (VENV / "pyvenv.cfg").exists()
+    if VENV.is_symlink() or not VENV.is_dir() or not (ours or not any(VENV.iterdir())):
+        raise SetUpError(
+            "{} is in the way and no Python environment: move it elsewhere and run the same "
+            "command again.".format(VENV)
+        )
+    try:
+        shutil.rmtree(str(VENV))
+    except OSError as error:
+        raise SetUpError(
+            "The unfinished environment {} can't be removed ({}): close every program that uses "
+            "it, delete the folder and run the same command again.".format(VENV, error.strerror)
+        ) from None
+
+
+def make_environment(python: List[str]) -> None:
+    """Make an empty environment with ``python``. Raises SetUpError when that fails."""
+    remove_environment()
+    version = "{}.{}".format(*(probe(python) or {})["version"])
+    say("Making the environment {} with Python {} ...".format(VENV, version))
+    VENV.mkdir()
+    MARKER.touch()
+    result = subprocess.run(
+        python + ["-m", "venv", str(VENV)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if result.returncode:
+        output = result.stdout.decode(errors="replace").strip()
+        remove_environment()
+        raise SetUpError(
+            "Python {} can't make an environment ({}): on Debian or Ubuntu run 'sudo apt install "
+            "python{}-venv'.".format(version, " ".join(output.split()), version)
+        )
+
+
+def install() -> None:
+    """Make ``.venv`` hold what the course needs. Returns at once when it does already.
+
+    Raises:
+        SetUpError: it can't be done; no half-made environment is left behind.
+    """
+    if up_to_date():
+        return
+    usable = works()
+    python = [] if usable else find_python()
+    check_folder()
+    with lock() as descriptor:
+        if up_to_date():  # another process was faster
+            return
+        set_aside = VENV / "course_stamp.old"
+        if usable:
+            say("The course has changed: bringing the environment up to date ...")
+            os.replace(str(STAMP), str(set_aside))
+        else:
+            make_environment(python)
+        LOG.write_text("", encoding="utf-8")
+        try:
+            # Small, and needed to build this package: it shows early whether there is a network.
+            pip_install(["--quiet", "--retries", "1", "setuptools>=77"], descriptor)
+            if not usable:
+                say("Installing the packages (Linux: 2.7 GB to download, some minutes) ...")
+            pip_install(
+                ["--no-build-isolation", "-c", "constraints.txt", "-e", ".[dev]"], descriptor
+            )
+        except SetUpError:
+            # pip installs nothing before everything is downloaded: the old state still stands.
+            if usable:
+                os.replace(str(set_aside), str(STAMP))
+            else:
+                remove_environment()
+            raise
+        settings = VENV / "share" / "jupyter" / "lab" / "settings"
+        settings.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(LAB_SETTINGS, indent=2) + "\n"
+        (settings / "overrides.json").write_text(text, encoding="utf-8")
+        write_stamp()
+        say("The environment is complete.")
+
+
+# ------------------------------------------------------------------ the student's copies
+
+
+def work_folder(python: str) -> Path:
+    """The folder for all that is written, as course_utils.paths decides it."""
+    code = "from course_utils.paths import work_folder; print(work_folder())"
+    environment = dict(os.environ, PYTHONIOENCODING="utf-8:surrogateescape")
+    output = subprocess.check_output(
+        [python, "-c", code], cwd=str(REPOSITORY), env=environment, stdin=subprocess.DEVNULL
+    )
+    return Path(output.decode("utf-8", "surrogateescape").rstrip("\r\n"))
+
+
+def _write_new(path: Path, content: bytes) -> bool:
+    """Write a file that must not exist yet, in one step. Returns False when it exists."""
+    handle, temporary = tempfile.mkstemp(prefix=".copy_", dir=str(path.parent))
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    os.chmod(temporary, 0o644)
+    try:
+        try:
+            os.link(temporary, str(path))  # fails where the file exists; rename would replace it
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            shutil.copyfile(temporary, str(path))
+        return True
+    finally:
+        os.unlink(temporary)
+
+
+def copy_notebooks(source: Path, target: Path) -> List[Path]:
+    """Put the chapters in ``source`` beside the student's files in ``target``.
+
+    A chapter without a copy is copied. Where the course's chapter has changed since the student
+    got it, the new one is laid beside as ``<chapter>_update.ipynb`` (then ``_update2``, ...), once.
+    Nothing in ``target`` is ever overwritten. ``.given.json`` there remembers what was given.
+
+    Returns:
+        The files that were added.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    record = target / ".given.json"
+    try:
+        given = dict(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        given = {}
+    added = []
+    for chapter in sorted(source.glob("[0-9][0-9]_*.ipynb")):
+        content = chapter.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        known = given.setdefault(chapter.name, [])
+        copy = target / chapter.name
+        # Without a record, an existing copy is taken for one of this version.
+        if not (copy.exists() and (digest in known or not known)):
+            number = 1
+            while not _write_new(copy, content):
+                suffix = "_update{}".format("" if number == 1 else number)
+                copy = target / (chapter.stem + suffix + ".ipynb")
+                number += 1
+            added.append(copy)
+        if digest not in known:
+            known.append(digest)
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
+    os.replace(str(temporary), str(record))
+    return added
+
+
+# ------------------------------------------------------------------ commands
+
+
+def lab_command(python: str, folder: Path) -> List[str]:
+    """The command that starts JupyterLab on ``folder``, reachable from this machine only."""
+    command = [python, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command.append("--ServerApp.root_dir={}".format(folder))
+    display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if sys.platform.startswith("linux") and not display:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in containers everybody is root
+        command.append("--allow-root")
+    return command
+
+
+def start_lab(python: str, arguments: List[str]) -> int:
+    """Copy new chapters and run JupyterLab until it is stopped. Returns its exit status."""
+    try:
+        folder = work_folder(python)
+        added = copy_notebooks(REPOSITORY / "notebooks", folder)
+    except OSError as error:
+        raise SetUpError(
+            "Your copies of the notebooks can't be written ({}): set COURSE_WORK to a folder of "
+            "yours and run the same command again.".format(error)
+        ) from None
+    for path in added:
+        say("New: {}".format(path))
+    say("Your notebooks are in {} and are never overwritten.".format(folder))
+    say("JupyterLab starts; open the address with 'token=' that it prints. Ctrl-C twice ends it.")
+    command = lab_command(python, folder) + arguments
+    # The kernel of this environment before one that the user has installed elsewhere.
+    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1")
+    if os.name == "nt":
+        return subprocess.call(command, env=environment)
+    os.execve(command[0], command, environment)
+
+
+def _install_for(command: str) -> None:
+    """Set up for ``command``. A student without a network goes on with last week's packages."""
+    try:
+        install()
+    except SetUpError as error:
+        if command != "lab" or not works():
+            raise
+        say("{}\nUntil then JupyterLab starts with the packages of the last set-up.".format(error))
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one command. Returns the exit status; 1 after a sentence on what went wrong."""
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False,
+        description="Set up the course, if needed, and run a command in its environment.",
+        epilog="What follows the command is passed on, for example to JupyterLab or pytest.",
+    )
+    parser.add_argument("command", choices=["lab", "install"] + sorted(TASKS))
+    parser.add_argument(
+        "--no-venv",
+        action="store_true",
+        help="use the Python that runs this, for example a conda environment from environment.yml",
+    )
+    arguments, passed_on = parser.parse_known_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # any path can be printed, whatever the locale
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if not arguments.no_venv:
+            _install_for(arguments.command)
+        python = sys.executable if arguments.no_venv else str(venv_python())
+        if arguments.command == "install":
+            return 0
+        if arguments.command == "lab":
+            return start_lab(python, passed_on)
+        command = [python] + TASKS[arguments.command] + passed_on
+        return subprocess.call(command, cwd=str(REPOSITORY))
+    except SetUpError as error:
+        print("\n{}".format(error), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

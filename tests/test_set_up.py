@@ -1,0 +1,588 @@
+"""The set-up, run as a reader runs it: real processes on a copy of the course.
+
+Most tests use a small course: the real script, with a package that has no dependencies and builds
+itself, so that a whole set-up needs a few seconds and no network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from course_utils import set_up
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PYTHON = getattr(sys, "_base_executable", None) or sys.executable
+posix_only = pytest.mark.skipif(os.name == "nt", reason="uses shell scripts and signals")
+
+# Builds an editable package with nothing but the standard library.
+BACKEND = """
+import pathlib, zipfile
+INFO = "course_utils-1.0.0.dist-info"
+def _wheel(folder):
+    name = "course_utils-1.0.0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder) / name, "w") as wheel:
+        wheel.writestr("course_utils.pth", str(pathlib.Path.cwd()))
+        wheel.writestr(INFO + "/METADATA",
+            "Metadata-Version: 2.1\\nName: course-utils\\nVersion: 1.0.0\\nProvides-Extra: dev\\n")
+        wheel.writestr(INFO + "/WHEEL",
+            "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(INFO + "/RECORD", "")
+    return name
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    return _wheel(folder)
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return _wheel(folder)
+"""
+
+
+class Course:
+    """A copy of the course's set-up in a folder of its own, with its own package index."""
+
+    def __init__(self, folder: Path, index: Path) -> None:
+        self.folder = folder
+        self.venv = folder / ".venv"
+        self.stamp = self.venv / "course_stamp.json"
+        self.log = folder / "build" / "set_up.log"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "COURSE_"))}
+        self.environment = kept | {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(index),
+            "PIP_NO_CACHE_DIR": "1",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [PYTHON, str(self.folder / "course_utils" / "set_up.py"), *arguments]
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the set-up script to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+
+    def run_with(self, lines: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same after ``lines`` of Python that stand in for another machine."""
+        folder = str(self.folder / "course_utils")
+        code = f"import sys; sys.path.insert(0, {folder!r}); import set_up\n{lines}\n"
+        code += f"sys.exit(set_up.main({list(arguments)!r}))"
+        return subprocess.run(
+            [PYTHON, "-c", code],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], course: Course, *words: str) -> None:
+    """One sentence with ``words``, status 1, nothing half made."""
+    sentence = result.stderr.strip()
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in sentence and len(sentence.splitlines()) == 1, sentence
+    for word in words:
+        assert word in sentence
+    assert not course.venv.exists()
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that serves as package index; it holds a stand-in for setuptools alone."""
+    import zipfile
+
+    folder = tmp_path_factory.mktemp("index")
+    info = "setuptools-80.0.0.dist-info"
+    with zipfile.ZipFile(folder / "setuptools-80.0.0-py3-none-any.whl", "w") as wheel:
+        metadata = "Metadata-Version: 2.1\nName: setuptools\nVersion: 80.0.0\n"
+        wheel.writestr(f"{info}/METADATA", metadata)
+        tag = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        wheel.writestr(f"{info}/WHEEL", tag)
+        wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+@pytest.fixture
+def course(tmp_path: Path, index: Path) -> Course:
+    """The small course, in a folder whose name is not an easy one."""
+    folder = tmp_path / "my course 语音"
+    (folder / "course_utils").mkdir(parents=True)
+    (folder / "notebooks").mkdir()
+    for name in ("set_up.py", "paths.py", "__init__.py"):
+        shutil.copy(REPOSITORY / "course_utils" / name, folder / "course_utils")
+    (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        encoding="utf-8",
+    )
+    (folder / "constraints.txt").write_text("", encoding="utf-8")
+    return Course(folder, index)
+
+
+# ------------------------------------------------------------------ which Python
+
+
+def fake_python(folder: Path, version: tuple[int, int], **facts: object) -> list[str]:
+    """A program that answers the set-up's questions as a Python with these facts would."""
+    answer = {
+        "version": version,
+        "cpython": True,
+        "free_threaded": False,
+        "bits": 64,
+        "intel_mac": False,
+        "venv": True,
+    }
+    script = folder / f"python_{version[0]}_{version[1]}"
+    script.write_text(f"#!/bin/sh\necho '{json.dumps(answer | facts)}'\n", encoding="utf-8")
+    script.chmod(0o755)
+    return [str(script)]
+
+
+def only(*commands: list[str]) -> str:
+    return f"set_up.candidates = lambda: iter({list(commands)!r})"
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("version", "facts", "words"),
+    [
+        ((3, 9), {}, ("Python 3.9 is too old", "3.11 to 3.14", "PYTHON=")),
+        ((3, 15), {}, ("Python 3.15 is too new", "3.11 to 3.14", "PYTHON=")),
+        ((3, 12), {"venv": False}, ("venv", "sudo apt install python3.12-venv")),
+        ((3, 12), {"bits": 32}, ("64-bit",)),
+        ((3, 14), {"free_threaded": True}, ("ordinary 64-bit CPython",)),
+        ((3, 12), {"intel_mac": True}, ("Intel Macs", "Binder")),
+    ],
+)
+def test_unfit_python_gets_one_sentence(
+    course: Course, tmp_path: Path, version: tuple[int, int], facts: dict, words: tuple[str, ...]
+) -> None:
+    result = course.run_with(only(fake_python(tmp_path, version, **facts)), "lab")
+    assert_refused(result, course, *words)
+
+
+@posix_only
+def test_the_closest_python_is_the_one_spoken_of(course: Course, tmp_path: Path) -> None:
+    old, bare = fake_python(tmp_path, (3, 8)), fake_python(tmp_path, (3, 13), venv=False)
+    assert_refused(course.run_with(only(old, bare), "test"), course, "python3.13-venv")
+
+
+@pytest.mark.slow
+@posix_only
+def test_a_python_that_fits_is_found_beside_others(course: Course, tmp_path: Path) -> None:
+    broken = tmp_path / "shim"
+    broken.write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+    broken.chmod(0o755)
+    others = [str(broken)], fake_python(tmp_path, (3, 9)), fake_python(tmp_path, (3, 15))
+    result = course.run_with(only(*others, [PYTHON]), "install")
+    assert result.returncode == 0, result.stderr
+    assert course.stamp.exists()
+
+
+def real_old_pythons() -> list[str]:
+    """Pythons from 3.6 to 3.10 on this machine, the ones in pyenv included."""
+    found = []
+    for minor in range(6, 11):
+        path = shutil.which(f"python3.{minor}")
+        pyenv = sorted((Path.home() / ".pyenv/versions").glob(f"3.{minor}.*/bin/python3"))
+        found += [str(path) for path in [*pyenv, path] if path and set_up.probe([str(path)])][:1]
+    return found
+
+
+@posix_only
+def test_real_old_pythons_get_the_sentence(course: Course, tmp_path: Path) -> None:
+    """The script itself must be understood by them, or they would answer with a SyntaxError."""
+    pythons = real_old_pythons()
+    if not pythons:
+        pytest.skip("no Python from 3.6 to 3.10 on this machine")
+    for python in pythons:
+        result = subprocess.run(
+            [python, str(course.folder / "course_utils" / "set_up.py"), "lab"],
+            env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert_refused(result, course, "is too old for this course")
+
+
+@pytest.mark.slow
+@posix_only
+def test_an_old_default_python_uses_a_newer_one_on_the_path(course: Course, tmp_path: Path) -> None:
+    pythons = real_old_pythons()
+    if not pythons:
+        pytest.skip("no Python from 3.6 to 3.10 on this machine")
+    major, minor = sys.version_info[:2]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / f"python{major}.{minor}").symlink_to(PYTHON)
+    result = subprocess.run(
+        [pythons[0], str(course.folder / "course_utils" / "set_up.py"), "install"],
+        env=course.environment | {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(course.stamp.read_text(encoding="utf-8"))["python"] == f"{major}.{minor}"
+
+
+# ------------------------------------------------------------------ the environment
+
+
+def test_second_run_installs_nothing(course: Course, tmp_path: Path) -> None:
+    first = course.run("install")
+    assert first.returncode == 0, first.stderr
+    assert "complete" in first.stdout and course.stamp.exists()
+    log = course.log.read_bytes()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    second = course.run("install", PIP_FIND_LINKS=str(empty))  # pip could install nothing
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert course.log.read_bytes() == log
+
+
+def test_no_network_is_one_sentence_and_leaves_nothing(course: Course) -> None:
+    del course.environment["PIP_NO_INDEX"], course.environment["PIP_FIND_LINKS"]
+    result = course.run("test", PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    result.stderr = result.stderr.strip().splitlines()[-1]  # pip's own words stand above
+    assert_refused(result, course, "No connection to the package index", "HTTPS_PROXY")
+
+
+@pytest.mark.slow
+def test_half_made_environment_is_made_again(course: Course) -> None:
+    assert course.run("install").returncode == 0
+    course.stamp.unlink()
+    python = set_up.venv_python().relative_to(set_up.VENV)
+    (course.venv / python).unlink()
+    result = course.run("install")
+    assert result.returncode == 0, result.stderr
+    assert course.stamp.exists() and set_up.probe([str(course.venv / python)])
+
+
+@pytest.mark.slow
+@posix_only
+def test_killed_set_up_is_repaired_by_the_same_command(course: Course) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
+        environment = course.environment | {
+            "PIP_INDEX_URL": f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+        }
+        del environment["PIP_NO_INDEX"], environment["PIP_FIND_LINKS"]
+        process = subprocess.Popen(
+            course.command("install"),
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        server.settimeout(120)
+        connection, _ = server.accept()  # pip has begun
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        connection.close()
+    assert course.venv.exists() and not course.stamp.exists()
+    result = course.run("install")
+    assert result.returncode == 0, result.stderr
+    assert course.stamp.exists()
+
+
+def test_a_folder_that_is_no_environment_is_never_removed(course: Course) -> None:
+    course.venv.mkdir()
+    (course.venv / "thesis.txt").write_text("mine", encoding="utf-8")
+    result = course.run("install")
+    assert result.returncode == 1
+    assert "in the way" in result.stderr and "move it elsewhere" in result.stderr
+    assert (course.venv / "thesis.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.slow
+def test_moved_course_gets_a_working_environment(course: Course, tmp_path: Path) -> None:
+    assert course.run("install").returncode == 0
+    course.folder.rename(tmp_path / "moved")
+    moved = Course(tmp_path / "moved", Path(course.environment["PIP_FIND_LINKS"]))
+    assert moved.run("install").returncode == 0
+    python = moved.venv / set_up.venv_python().relative_to(set_up.VENV)
+    code = "import course_utils; print(course_utils.__file__)"
+    found = subprocess.check_output([str(python), "-c", code], cwd=tmp_path, encoding="utf-8")
+    assert "moved" in found
+
+
+@pytest.mark.slow
+def test_changed_list_updates_in_place_or_keeps_what_works(course: Course) -> None:
+    assert course.run("install").returncode == 0
+    before = course.stamp.read_text(encoding="utf-8")
+    (course.folder / "constraints.txt").write_text("# a new line\n", encoding="utf-8")
+    failed = course.run("test", PIP_FIND_LINKS=os.devnull, PIP_IGNORE_INSTALLED="1")
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    assert course.stamp.read_text(encoding="utf-8") == before  # still usable
+    result = course.run("install")
+    assert result.returncode == 0 and "bringing the environment up to date" in result.stdout
+    assert course.stamp.read_text(encoding="utf-8") != before
+
+
+@pytest.mark.slow
+@posix_only
+def test_two_set_ups_at_once_take_turns(course: Course) -> None:
+    processes = [
+        subprocess.Popen(
+            course.command("install"),
+            env=course.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum("Making the environment" in output for output in outputs) == 1, outputs
+    assert sum("waiting for it to end" in output for output in outputs) == 1, outputs
+
+
+def test_full_disk_is_noticed_before_anything_is_made(course: Course) -> None:
+    lines = "from collections import namedtuple\n"
+    lines += "set_up.shutil.disk_usage = lambda path: namedtuple('U', 'free')(10**9)"
+    assert_refused(course.run_with(lines, "lab"), course, "has 0.9 GB left", "free some space")
+
+
+@posix_only
+def test_folder_without_write_permission(index: Path) -> None:
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if python is None:
+        pytest.skip("no Python that another user may run")
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "course_utils").mkdir()
+        for part in ("course_utils/set_up.py", "pyproject.toml", "constraints.txt"):
+            shutil.copy(REPOSITORY / part, folder / part)
+        folder.chmod(0o555)
+        environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+        probe = subprocess.run(["touch", str(folder / "x")], capture_output=True, **user)
+        assert probe.returncode != 0, "a plain write works there, so this test would prove nothing"
+        lines = "from course_utils import set_up; import sys; "
+        lines += "set_up.find_python = lambda: [sys.executable]; sys.exit(set_up.main(['lab']))"
+        result = subprocess.run(
+            [python, "-c", lines],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            **user,
+        )
+        folder.chmod(0o755)
+        assert result.returncode == 1, result.stderr
+        assert "can't write in its own folder" in result.stderr and "copy" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not (folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left", "disk"),
+        ("WARNING: Retrying (...) [Errno -3] Temporary failure in name resolution", "HTTPS_PROXY"),
+        ("ProxyError('Cannot connect to proxy.', OSError('407'))", "HTTPS_PROXY"),
+        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]", "PIP_CERT"),
+        ("ERROR: Could not install ...: [WinError 5] Access is denied: 'x.pyd'", "close every"),
+        ("ERROR: No matching distribution found for torch==9", "No matching distribution found"),
+        ("", "set_up.log"),
+    ],
+)
+def test_what_pip_says_becomes_a_sentence_with_a_cure(log: str, words: str) -> None:
+    sentence = set_up.explain(log)
+    assert words in sentence and "\n" not in sentence
+
+
+# ------------------------------------------------------------------ the student's copies
+
+
+@pytest.fixture
+def chapters(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with two chapters, and a folder to put the copies in."""
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    (source / "01_audio.ipynb").write_text("one", encoding="utf-8")
+    (source / "02_linear.ipynb").write_text("two", encoding="utf-8")
+    return source, tmp_path / "my_work"
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_new_chapters_are_added_and_edited_ones_stay(chapters: tuple[Path, Path]) -> None:
+    source, target = chapters
+    added = set_up.copy_notebooks(source, target)
+    assert names(added) == ["01_audio.ipynb", "02_linear.ipynb"]
+    (target / "01_audio.ipynb").write_text("my answers", encoding="utf-8")
+    (source / "03_training.ipynb").write_text("three", encoding="utf-8")
+    assert names(set_up.copy_notebooks(source, target)) == ["03_training.ipynb"]
+    assert (target / "01_audio.ipynb").read_text(encoding="utf-8") == "my answers"
+    assert set_up.copy_notebooks(source, target) == []
+
+
+def test_changed_chapter_is_laid_beside_once(chapters: tuple[Path, Path]) -> None:
+    source, target = chapters
+    set_up.copy_notebooks(source, target)
+    (target / "01_audio.ipynb").write_text("my answers", encoding="utf-8")
+    for number, text in enumerate(("one, mended", "one, mended again")):
+        (source / "01_audio.ipynb").write_text(text, encoding="utf-8")
+        suffix = "" if number == 0 else str(number + 1)
+        assert names(set_up.copy_notebooks(source, target)) == [f"01_audio_update{suffix}.ipynb"]
+        assert set_up.copy_notebooks(source, target) == []
+    assert (target / "01_audio.ipynb").read_text(encoding="utf-8") == "my answers"
+    assert (target / "01_audio_update.ipynb").read_text(encoding="utf-8") == "one, mended"
+    (target / "01_audio_update.ipynb").unlink()  # unwanted: it does not come back
+    assert set_up.copy_notebooks(source, target) == []
+
+
+def test_deleted_copy_comes_back_fresh(chapters: tuple[Path, Path]) -> None:
+    source, target = chapters
+    set_up.copy_notebooks(source, target)
+    (target / "02_linear.ipynb").unlink()
+    assert names(set_up.copy_notebooks(source, target)) == ["02_linear.ipynb"]
+
+
+@pytest.mark.parametrize("record", ["", "{broken", "[]"])
+def test_lost_record_loses_no_work(chapters: tuple[Path, Path], record: str) -> None:
+    source, target = chapters
+    set_up.copy_notebooks(source, target)
+    (target / "01_audio.ipynb").write_text("my answers", encoding="utf-8")
+    (target / ".given.json").write_text(record, encoding="utf-8")
+    assert set_up.copy_notebooks(source, target) == []
+    assert (target / "01_audio.ipynb").read_text(encoding="utf-8") == "my answers"
+
+
+# ------------------------------------------------------------------ JupyterLab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """JupyterLab, started as ``make lab`` does in this environment; its address with the token."""
+    tmp_path = tmp_path_factory.mktemp("lab")
+    work = tmp_path / "my work"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, str(REPOSITORY / "course_utils" / "set_up.py"), "lab", "--no-venv"]
+    process = subprocess.Popen(
+        [*command, f"--ServerApp.port={port}", "--no-browser"],
+        env=os.environ | {"COURSE_WORK": str(work), "JUPYTER_CONFIG_DIR": str(tmp_path / "conf")},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    timer = threading.Timer(120, process.kill)
+    timer.start()
+    lines = []
+    address = ""
+    for line in process.stdout:
+        lines.append(line)
+        if f"http://127.0.0.1:{port}/lab?token=" in line:
+            address = line.split()[-1]
+            break
+    drain = threading.Thread(target=process.stdout.read)
+    drain.start()
+    try:
+        assert address, "".join(lines)
+        yield address, work
+    finally:
+        timer.cancel()
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        drain.join()
+
+
+def fetch(url: str) -> str:
+    for _ in range(60):
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError:
+            raise
+        except urllib.error.URLError:  # the address is printed a moment before it answers
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+def test_lab_serves_the_copies_to_this_machine_with_a_token(lab: tuple[str, Path]) -> None:
+    address, work = lab
+    base, token = address.split("/lab?token=")
+    assert len(token) >= 32
+    kernels = json.loads(fetch(f"{base}/api/kernelspecs?token={token}"))
+    assert kernels["default"] == "python3"
+    files = json.loads(fetch(f"{base}/api/contents?token={token}"))["content"]
+    chapters = {path.name for path in (REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    assert {entry["name"] for entry in files} == chapters
+    assert {path.name for path in work.glob("*.ipynb")} == chapters
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(f"{base}/api/contents")
+    assert refused.value.code == 403
+
+
+@posix_only
+def test_lab_listens_on_the_loopback_address_alone(lab: tuple[str, Path]) -> None:
+    port = int(lab[0].split(":")[2].split("/")[0])
+    fetch(lab[0].replace("/lab?", "/api?"))
+    with socket.create_server(("127.0.0.2", port)):
+        pass  # possible only where nobody listens on all addresses
+
+
+# ------------------------------------------------------------------ make
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("target", ["lab", *sorted(set_up.TASKS)])
+def test_make_hands_each_command_to_the_script(target: str) -> None:
+    result = subprocess.run(
+        ["make", "-n", "--no-print-directory", target, "ONLY=03", "ARGS=-x"],
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if "MAKE" not in name},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    passed_on = "03" if target == "notebooks" else "-x"
+    assert result.stdout.split()[1:] == ["course_utils/set_up.py", target, passed_on]
+
+
+@pytest.mark.slow
+def test_each_test_is_in_one_of_the_two_runs() -> None:
+    """Collect what `make test` and `make test-all` run, and all there is."""
+
+    def collect(arguments: list[str]) -> set[str]:
+        options = ["--collect-only", "-q", "-n", "0", "--durations=0"]
+        output = subprocess.run(
+            [sys.executable, *arguments, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            encoding="utf-8",
+        ).stdout
+        return {line for line in output.splitlines() if "::" in line and not line.startswith(" ")}
+
+    quick, slow = collect(set_up.TASKS["test"]), collect(set_up.TASKS["test-all"])
+    assert quick and slow and not quick & slow
+    everything = [word for word in set_up.TASKS["test"] if word not in ("-m", "not slow")]
+    assert quick | slow == collect(["-m", *everything])
