@@ -1,0 +1,446 @@
+"""Read, write, convert and play sound: waveforms are float32 tensors [channels, time].
+
+The functions keep the contract of `torchaudio.load` and `torchaudio.save`, but read and write
+with libsndfile (through the package soundfile), which is installed everywhere without FFmpeg.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import io
+import math
+import operator
+import os
+import re
+import shlex
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import soundfile
+import torch
+
+from course_utils.paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+MAX_VALUES = 60_000_000  # about an hour at 16 kHz, 240 MB as float32
+LARGEST = 2.0**32  # floats beyond 32-bit integers are damage; their squares would overflow
+MAX_PLAY_SECONDS = 60
+MAX_RATE = 1_000_000  # in Hz; no recorder has more, but a damaged header may say so
+CONVERT = "convert it with `ffmpeg -i {name} {wav}`, or save it as WAV where it was made"
+# What the first bytes of a file that libsndfile cannot read say about it, and the cure.
+UNREADABLE = {
+    rb".{4}ftyp": ("an M4A or MP4 file, which libsndfile cannot read", CONVERT),
+    rb"\x1aE\xdf\xa3": ("a WebM or Matroska file, which libsndfile cannot read", CONVERT),
+    rb"0&\xb2u": ("a WMA file, which libsndfile cannot read", CONVERT),
+    rb"#!AMR": ("an AMR file, which libsndfile cannot read", CONVERT),
+    rb"\s*<": ("a web page or other text, not sound", "download the sound again"),
+    rb"\x89PNG|\xff\xd8\xff|GIF8": ("a picture, not sound", "name a sound file"),
+    rb"PK\x03\x04": ("a ZIP archive, not sound", "unpack it and name a file in it"),
+    rb"%PDF": ("a PDF document, not sound", "name a sound file"),
+}
+
+_read_here: set[Path] = set()
+_written_here: set[Path] = set()
+
+
+class AudioError(Exception):
+    """A sound that cannot be read or written, in one sentence that says what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        # A line break in a file's name would tear the sentence.
+        super().__init__(re.sub(r"[\r\n]+", " ", sentence))
+
+
+def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple[torch.Tensor, int]:
+    """Read a sound file: WAV, FLAC, MP3, Ogg and whatever else libsndfile reads.
+
+    Parameters:
+        path: the file. What it holds decides how it is read, not its extension.
+        frame_offset: index of the first sample to read.
+        num_frames: how many samples of each channel to read; -1 reads to the end.
+    Returns:
+        waveform: float32 tensor [channels, time]. Files of integers give values in [-1, 1);
+            a file of floats is returned as it was stored, which may go beyond.
+        sample_rate: int, in Hz.
+    Raises: AudioError, if the file is missing, a folder, empty, cut off, not sound, without
+        samples, with samples that are not numbers, or too long to read at once.
+    Source: the contract of `torchaudio.load`; decoding by libsndfile.
+
+    >>> from course_utils.paths import data_path
+    >>> waveform, sample_rate = load(data_path("demo1.wav"))
+    >>> waveform.shape, waveform.dtype, sample_rate
+    (torch.Size([1, 65328]), torch.float32, 16000)
+    """
+    path = Path(path)
+    _check_is_file(path)
+    if frame_offset < 0 or num_frames < -1:
+        raise AudioError(
+            f"{path.name} has no samples from {frame_offset} on, {num_frames} of them: give a "
+            "frame_offset of 0 or more and a num_frames of 1 or more, or -1 for all."
+        )
+    try:
+        # By its descriptor, for soundfile prints what goes wrong inside Python's file objects.
+        with path.open("rb") as file, soundfile.SoundFile(_source(file), closefd=False) as sound:
+            if sound.samplerate > MAX_RATE:
+                raise AudioError(
+                    f"{path.name} is damaged, for its header tells a sample rate of "
+                    f"{sound.samplerate} Hz: copy or download it again."
+                )
+            wanted = _frames_to_read(path, sound, frame_offset, num_frames)
+            _check_length(path, sound, wanted)
+            sound.seek(frame_offset)
+            samples = sound.read(wanted, dtype="float32", always_2d=True)
+            sample_rate = sound.samplerate
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
+        raise AudioError(_why_unreadable(path, error)) from None
+    if len(samples) < wanted:
+        raise AudioError(
+            f"{path.name} is cut off: it promises {wanted} samples and holds {len(samples)}; "
+            "copy or download it again."
+        )
+    waveform = torch.from_numpy(samples.T.copy())
+    _check_values(path.name, waveform)
+    if path.resolve() not in _written_here:
+        _read_here.add(path.resolve())
+    return waveform, sample_rate
+
+
+def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
+    """Write a sound file; the extension chooses WAV (16 bit), FLAC (16 bit) or MP3.
+
+    The file appears whole or not at all. Values beyond [-1, 1] are clipped, with a warning.
+
+    Parameters:
+        path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
+        waveform: floating-point tensor [channels, time], in [-1, 1].
+        sample_rate: int, in Hz.
+    Raises: AudioError, if the waveform, the rate, the extension or the folder is wrong, if the
+        disk is full, or if the file is one of the course's own or one that was read before and
+        would be lost.
+    Source: the contract of `torchaudio.save`; encoding by libsndfile.
+
+    >>> from course_utils.paths import output_path
+    >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
+    >>> load(output_path("silence.flac"))[0].shape
+    torch.Size([1, 16000])
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise AudioError(
+            f"{path.name} has the extension {path.suffix or '(none)'}: "
+            f"end its name in one of {', '.join(FORMATS)}."
+        )
+    waveform = _check_waveform(waveform, f"{path.name} cannot be written")
+    sample_rate = _check_sample_rate(sample_rate)
+    try:
+        _check_target(path)
+        content = _encode(waveform, sample_rate, FORMATS[path.suffix.lower()], path.name)
+        _write_whole(path, content)
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be written ({error.strerror or error}): free some space, or choose a "
+            "folder of your own and a shorter name."
+        ) from None
+    _written_here.add(path.resolve())
+
+
+def to_mono(waveform: torch.Tensor) -> torch.Tensor:
+    """Average the channels of a waveform.
+
+    Parameters: waveform, floating-point tensor [channels, time].
+    Returns: tensor [1, time] of the same dtype. One channel alone comes back unchanged.
+    Raises: AudioError, if the waveform has another form.
+
+    >>> to_mono(torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
+    tensor([[0.5000, 0.2500]])
+    """
+    waveform = _check_waveform(waveform, "The waveform has no channels to average")
+    return waveform.mean(dim=0, keepdim=True)
+
+
+def resample(waveform: torch.Tensor, sample_rate: int, new_sample_rate: int) -> torch.Tensor:
+    """Give a waveform another sample rate, with a low-pass filter against aliasing.
+
+    Parameters:
+        waveform: floating-point tensor [channels, time].
+        sample_rate, new_sample_rate: ints, in Hz.
+    Returns: tensor [channels, ceil(time * new_sample_rate / sample_rate)] of the same dtype.
+    Raises: AudioError, if the waveform or a rate is wrong.
+    Source: `torchaudio.functional.resample` (windowed sinc); rates whose ratio needs a filter
+        of gigabytes there go through `scipy.signal.resample_poly`.
+
+    >>> resample(torch.zeros(1, 8000), 8000, 16000).shape
+    torch.Size([1, 16000])
+    """
+    waveform = _check_waveform(waveform, "The waveform cannot be resampled")
+    sample_rate = _check_sample_rate(sample_rate)
+    new_sample_rate = _check_sample_rate(new_sample_rate)
+    if sample_rate == new_sample_rate:
+        return waveform
+    divisor = math.gcd(sample_rate, new_sample_rate)
+    up, down = new_sample_rate // divisor, sample_rate // divisor
+    length = -(-waveform.shape[1] * up // down)
+    if length * waveform.shape[0] > MAX_VALUES:
+        raise AudioError(
+            f"Resampling from {sample_rate} Hz to {new_sample_rate} Hz would give {length} "
+            "samples: check the two rates."
+        )
+    if up * down > 1_000_000:
+        from scipy.signal import resample_poly
+
+        resampled = torch.from_numpy(resample_poly(waveform.detach().numpy(), up, down, axis=1))
+        return resampled.to(waveform.dtype)
+    from torchaudio.functional import resample as sinc_resample
+
+    return sinc_resample(waveform, sample_rate, new_sample_rate)
+
+
+def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
+    """Make a player for a waveform, small enough to be saved in a notebook.
+
+    The sound is not made louder: compare levels by ear. Values beyond [-1, 1] are clipped.
+
+    Parameters:
+        waveform: floating-point tensor [channels, time] with 1 or 2 channels, 60 s at most.
+        sample_rate: int, in Hz. MP3 knows nine rates; another one is resampled to the next.
+        label: what is heard, shown above the player and read out by screen readers.
+    Returns: an `IPython.display.HTML` with an MP3 of constant bit rate inside.
+    Raises: AudioError, if the waveform or the rate is wrong, or the sound too long.
+
+    >>> player = play(torch.zeros(1, 1600), 16000, "a tenth of a second of silence")
+    >>> "audio/mpeg" in player.data
+    True
+    """
+    from IPython.display import HTML
+
+    waveform = _check_waveform(waveform, "The waveform cannot be played")
+    sample_rate = _check_sample_rate(sample_rate)
+    seconds = waveform.shape[1] / sample_rate
+    if seconds > MAX_PLAY_SECONDS:
+        raise AudioError(
+            f"The waveform lasts {seconds:.0f} s and a notebook should hold {MAX_PLAY_SECONDS} s "
+            "at most: play a part, such as waveform[:, : 10 * sample_rate]."
+        )
+    if waveform.shape[0] > 2:
+        waveform = to_mono(waveform)
+    if sample_rate not in MP3_RATES:
+        new_rate = next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
+        waveform, sample_rate = resample(waveform, sample_rate, new_rate), new_rate
+    mp3 = _encode(waveform.clamp(-1, 1), sample_rate, "MP3", "the sound")
+    source = base64.b64encode(mp3).decode("ascii")
+    name = html.escape(label or f"sound of {seconds:.2f} s", quote=True)
+    caption = f"<figcaption>{name}</figcaption>" if label else ""
+    return HTML(
+        f'<figure style="margin:0.3em 0">{caption}<audio controls preload="metadata" '
+        f'aria-label="{name}" src="data:audio/mpeg;base64,{source}"></audio></figure>'
+    )
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        is_folder, is_file, size = path.is_dir(), path.is_file(), path.stat().st_size
+    except FileNotFoundError:
+        raise AudioError(
+            f"{path} does not exist: check the name and the folder ({Path.cwd()} is where you are)."
+        ) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise AudioError(_why_unreadable(path, error)) from None
+    if is_folder:
+        raise AudioError(f"{path} is a folder: name one of the files in it.")
+    if not is_file:
+        raise AudioError(f"{path} is a device or a pipe: name a sound file.")
+    if size == 0:
+        raise AudioError(f"{path.name} is empty (0 bytes): copy or download it again.")
+
+
+def _source(file: BinaryIO) -> BinaryIO | int:
+    return file if os.name == "nt" else file.fileno()
+
+
+def _frames_to_read(
+    path: Path, sound: soundfile.SoundFile, frame_offset: int, num_frames: int
+) -> int:
+    if sound.frames <= 0:
+        raise AudioError(f"{path.name} holds no samples: record or download it again.")
+    if frame_offset >= sound.frames:
+        raise AudioError(
+            f"{path.name} has {sound.frames} samples and none from {frame_offset} on: give a "
+            "smaller frame_offset."
+        )
+    rest = sound.frames - frame_offset
+    wanted = rest if num_frames == -1 else min(num_frames, rest)
+    if wanted == 0:
+        raise AudioError(f"{path.name}: num_frames is 0; ask for one sample or more.")
+    if wanted * sound.channels > MAX_VALUES:
+        minutes = wanted / max(sound.samplerate, 1) / 60
+        raise AudioError(
+            f"{path.name} is too long to read at once ({minutes:.0f} minutes, {sound.channels} "
+            "channels): read a part with load(path, frame_offset=…, num_frames=…)."
+        )
+    return wanted
+
+
+def _check_length(path: Path, sound: soundfile.SoundFile, wanted: int) -> None:
+    """libsndfile shortens a WAV that was cut off without a word; its log tells."""
+    found = re.search(r"data\s*: (\d+) \(should be (\d+)\)", sound.extra_info)
+    if not found:
+        return
+    promised, held = int(found.group(1)), int(found.group(2))
+    streamed = promised == 0 or promised >= 0x7FFF_0000  # the writer did not know the length
+    if promised > held and not streamed:
+        raise AudioError(
+            f"{path.name} is cut off: its header promises {promised} bytes of sound and {held} are "
+            "there; copy or download it again."
+        )
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read: change its permissions, or copy it to your own folder."
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{path} cannot be opened ({error.strerror}): check its name."
+    if isinstance(error, ValueError) and "null" in str(error):
+        return f"{path.name!r} is no file name, for it holds a null character: choose another."
+    beginning = b""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        beginning = file.read(64)
+    for pattern, (kind, cure) in UNREADABLE.items():
+        if re.match(pattern, beginning, flags=re.DOTALL):
+            ending = "-converted.wav" if path.suffix.lower() == ".wav" else ".wav"
+            cure = cure.format(name=_for_ffmpeg(path.name), wav=_for_ffmpeg(path.stem + ending))
+            return f"{path.name} is {kind}: {cure}."
+    return (
+        f"{path.name} is damaged or not a sound that can be read: use WAV, FLAC or MP3, "
+        "or copy it again."
+    )
+
+
+def _for_ffmpeg(name: str) -> str:
+    """Return a file name as a shell needs it, and so that it is no option and no protocol."""
+    return shlex.quote(f"./{name}" if name.startswith("-") or ":" in name else name)
+
+
+def _check_values(name: str, waveform: torch.Tensor) -> None:
+    if not bool(torch.isfinite(waveform).all()):
+        raise AudioError(
+            f"{name} holds samples that are not numbers (NaN or infinity): write it again from "
+            "a clean source."
+        )
+    largest = float(waveform.detach().abs().max())
+    if largest > LARGEST:
+        raise AudioError(
+            f"{name} holds samples as large as {largest:.0e}, which are no sound: write it again "
+            "with values from -1 to 1."
+        )
+
+
+def _check_waveform(waveform: Any, problem: str) -> torch.Tensor:
+    if not isinstance(waveform, torch.Tensor):
+        raise AudioError(
+            f"{problem}: a tensor is needed, not {type(waveform).__name__}; "
+            "turn a NumPy array into one with torch.from_numpy(array)."
+        )
+    if not waveform.is_floating_point():
+        raise AudioError(
+            f"{problem}: its dtype is {waveform.dtype}, floating point is needed; "
+            "divide 16-bit integers by 32768."
+        )
+    shape = list(waveform.shape)
+    if waveform.ndim == 1:
+        raise AudioError(f"{problem}: its shape is {shape}; add the channel with unsqueeze(0).")
+    if waveform.ndim != 2:
+        raise AudioError(f"{problem}: its shape is {shape}; give it the shape [channels, time].")
+    if 0 in shape:
+        raise AudioError(
+            f"{problem}: its shape is {shape}, so it holds no samples; check how it was cut."
+        )
+    if shape[0] > 64 and shape[0] > shape[1]:
+        raise AudioError(
+            f"{problem}: its shape {shape} looks like [time, channels]; use waveform.T."
+        )
+    _check_values("The waveform", waveform)
+    return waveform.detach().cpu()
+
+
+def _check_sample_rate(sample_rate: Any) -> int:
+    try:
+        rate = operator.index(sample_rate)
+    except TypeError:
+        rate = 0
+    if isinstance(sample_rate, bool) or not 1 <= rate <= MAX_RATE:
+        raise AudioError(
+            f"The sample rate is {sample_rate!r}: give a whole number of Hz, such as 16000."
+        )
+    return rate
+
+
+def _check_target(path: Path) -> None:
+    resolved = path.resolve()
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder: give the file in it a name.")
+    if not path.parent.is_dir():
+        raise AudioError(f"The folder {path.parent} does not exist: make it first.")
+    if resolved.is_relative_to(REPOSITORY / "data"):
+        raise AudioError(
+            f"{path.name} would change the course's own sounds: save it with "
+            "output_path(name) instead."
+        )
+    if resolved in _read_here:
+        raise AudioError(
+            f"{path.name} is a recording that was read before and would be lost: "
+            "save under another name."
+        )
+
+
+def _encode(waveform: torch.Tensor, sample_rate: int, kind: str, name: str) -> bytes:
+    peak = float(waveform.abs().max())
+    if peak > 1.0:
+        warnings.warn(
+            f"{name} reaches {peak:.2f} and was clipped to 1: divide the waveform by its maximum.",
+            stacklevel=3,
+        )
+    if kind == "MP3" and (sample_rate not in MP3_RATES or waveform.shape[0] > 2):
+        raise AudioError(
+            f"{name}: MP3 holds 1 or 2 channels at {', '.join(map(str, MP3_RATES))} Hz, not "
+            f"{waveform.shape[0]} at {sample_rate} Hz; resample it, or save as WAV."
+        )
+    if kind == "FLAC" and (sample_rate > 655_350 or waveform.shape[0] > 8):
+        raise AudioError(f"{name}: FLAC holds 8 channels and 655350 Hz at most; save as WAV.")
+    # Rounded here: libsndfile would cut the fraction off.
+    integers = (waveform.T * 32768).round().clamp(-32768, 32767).to(torch.int16).numpy()
+    buffer = io.BytesIO()
+    if kind == "MP3":
+        soundfile.write(
+            buffer,
+            integers.astype("int32") << 16,  # libsndfile 1.2.2 garbles 16-bit stereo
+            sample_rate,
+            format="MP3",
+            bitrate_mode="CONSTANT",
+            compression_level=0.6,
+        )
+    else:
+        soundfile.write(buffer, integers, sample_rate, format=kind, subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write beside the target, then rename: nobody ever sees half a file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
