@@ -1,0 +1,128 @@
+"""The four networks of the course, from the notes' own to the small CNN that chapter 8 ends with.
+
+Every network takes a batch of pictures `[batch, 1, frequency, time]` (float32) and returns
+`logits` `[batch, 10]`: no softmax at the end, because `CrossEntropyLoss` applies its own.
+"""
+
+import torch
+
+
+class NotesNetwork(torch.nn.Module):
+    """The notes' network of chapter 8 as written: sigmoid between two linear layers.
+
+    Takes pictures with `time * freq` numbers each, any shape `[batch, ...]`; returns logits
+    `[batch, digits]`. Source: the course's lecture notes, chapter 8.
+
+    >>> NotesNetwork()(torch.zeros(4, 1, 80, 80)).shape
+    torch.Size([4, 10])
+    """
+
+    def __init__(self, time: int = 80, freq: int = 80, hidden: int = 512, digits: int = 10) -> None:
+        super().__init__()
+        self.input_dim = time * freq
+        self.linear1 = torch.nn.Linear(time * freq, hidden)
+        self.linear2 = torch.nn.Linear(hidden, digits)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        o = x.reshape(-1, self.input_dim)
+        o = self.linear1(o).sigmoid()
+        o = self.linear2(o)
+        return o
+
+
+class MLP(torch.nn.Module):
+    """The notes' network repaired: ReLU instead of sigmoid, and the batch size kept.
+
+    Takes pictures `[batch, 1, freq, time]`; returns logits `[batch, digits]`. 3,282,442 parameters.
+
+    >>> MLP()(torch.zeros(4, 1, 80, 80)).shape
+    torch.Size([4, 10])
+    """
+
+    def __init__(self, time: int = 80, freq: int = 80, hidden: int = 512, digits: int = 10) -> None:
+        super().__init__()
+        self.linear1 = torch.nn.Linear(time * freq, hidden)
+        self.linear2 = torch.nn.Linear(hidden, digits)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(start_dim=1)
+        x = self.linear1(x).relu()
+        return self.linear2(x)
+
+
+class LeNet5(torch.nn.Module):
+    """LeNet-5 in today's form: ReLU, max pooling, fully connected third layer; 61,706 parameters.
+
+    Takes pictures `[batch, 1, 32, 32]`; returns logits `[batch, digits]`.
+    Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
+    recognition", Proceedings of the IEEE 86(11), 1998.
+
+    >>> LeNet5()(torch.zeros(4, 1, 32, 32)).shape
+    torch.Size([4, 10])
+    """
+
+    def __init__(self, digits: int = 10) -> None:
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(1, 6, kernel_size=5)
+        self.conv2 = torch.nn.Conv2d(6, 16, kernel_size=5)
+        self.linear1 = torch.nn.Linear(16 * 5 * 5, 120)
+        self.linear2 = torch.nn.Linear(120, 84)
+        self.linear3 = torch.nn.Linear(84, digits)
+        self.pool = torch.nn.MaxPool2d(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.conv1(x).relu())  # [batch, 6, 14, 14]
+        x = self.pool(self.conv2(x).relu())  # [batch, 16, 5, 5]
+        x = x.flatten(start_dim=1)  # [batch, 400]
+        x = self.linear1(x).relu()
+        x = self.linear2(x).relu()
+        return self.linear3(x)
+
+
+class SmallCNN(torch.nn.Module):
+    """Four convolutions with BatchNorm, then one vector per clip; about 109,000 parameters.
+
+    Takes pictures `[batch, 1, freq, time]` of any size from 16 x 16 up (made for 40 x 48);
+    returns logits `[batch, digits]`. Source of BatchNorm: Ioffe and Szegedy, ICML 2015.
+
+    >>> SmallCNN()(torch.zeros(4, 1, 40, 48)).shape
+    torch.Size([4, 10])
+    """
+
+    def __init__(self, digits: int = 10, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            *self.block(1, 24, kernel_size=5, stride=2),
+            *self.block(24, 48),
+            torch.nn.MaxPool2d(2),
+            *self.block(48, 80),
+            torch.nn.MaxPool2d(2),
+            *self.block(80, 80),
+        )
+        self.dropout = torch.nn.Dropout(dropout)
+        self.linear = torch.nn.Linear(2 * 80, digits)
+
+    @staticmethod
+    def block(channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1) -> list:
+        """Return one convolution with BatchNorm and ReLU; the size changes only by `stride`."""
+        padding = kernel_size // 2
+        return [
+            # No bias: BatchNorm subtracts the mean, and adds a bias of its own.
+            torch.nn.Conv2d(channels_in, channels_out, kernel_size, stride, padding, bias=False),
+            torch.nn.BatchNorm2d(channels_out),
+            torch.nn.ReLU(),
+        ]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layers(x)  # [batch, 80, 5, 6] for pictures of 40 x 48
+        x = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)  # [batch, 160]
+        return self.linear(self.dropout(x))
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Return how many numbers of a model are trained.
+
+    >>> count_parameters(LeNet5())
+    61706
+    """
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,43 @@
+"""The four networks: their sizes, and that they can learn."""
+
+import pytest
+import torch
+
+from course_utils import models, training
+
+
+@pytest.mark.parametrize(
+    ("network", "picture", "parameters"),
+    [
+        (models.NotesNetwork, (80, 80), 3_282_442),
+        (models.MLP, (80, 80), 3_282_442),
+        (models.LeNet5, (32, 32), 61_706),
+        (models.SmallCNN, (40, 48), 105_202),
+    ],
+)
+def test_shapes_and_parameters(network, picture, parameters):
+    model = network()
+    assert model(torch.zeros(3, 1, *picture)).shape == (3, 10)
+    assert models.count_parameters(model) == parameters
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "cnn"])
+def test_a_network_learns_ten_pictures_by_heart(name):
+    recipe = training.RECIPES[name]
+    training.seed_everything(0)
+    model = recipe.model()
+    pictures = torch.randn(10, 1, recipe.n_mels, recipe.n_frames)
+    labels = torch.arange(10)
+    training.fit(model, pictures, labels, pictures, labels, epochs=15, lr=3e-3, report=None)
+    assert training.evaluate(model, pictures, labels) == 1.0
+
+
+@pytest.mark.parametrize("network", [models.MLP, models.LeNet5])
+def test_a_wrong_picture_size_is_an_error_and_not_another_batch_size(network):
+    with pytest.raises(RuntimeError):
+        network()(torch.zeros(4, 1, 40, 40))
+
+
+def test_the_notes_network_changes_the_batch_size_silently():
+    """The fault that chapter 2 shows and MLP repairs."""
+    assert models.NotesNetwork()(torch.zeros(4, 1, 40, 80)).shape == (2, 10)
