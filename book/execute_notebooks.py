@@ -1,0 +1,246 @@
+"""Run notebooks from top to bottom and save their outputs, the same way on every machine.
+
+``python book/execute_notebooks.py`` runs all chapters; file names or numbers choose some:
+``python book/execute_notebooks.py 03`` or ``... notebooks/03_*.ipynb``. ``make notebooks`` calls
+this. A notebook is replaced in one step and only when every cell ran, so stopping this at any
+moment leaves each file either as it was or complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOTEBOOKS = REPOSITORY / "notebooks"
+CELL_TIMEOUT = 120  # seconds; no cell of the course may take over 20
+# What a front end or an editor adds to a cell and no reader needs.
+NOISE_IN_CELL = ("execution", "collapsed", "scrolled", "ExecuteTime", "jupyter.outputs_hidden")
+WIDGET_TYPES = (
+    "application/vnd.jupyter.widget-view+json",
+    "application/vnd.jupyter.widget-state+json",
+)
+
+
+def find_notebooks(names: Sequence[str], folder: Path = NOTEBOOKS) -> list[Path]:
+    """Files for ``names``: paths, or chapter numbers such as ``03``; none means all chapters.
+
+    Raises:
+        FileNotFoundError: a name fits no notebook.
+    """
+    if not names:
+        return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    found = []
+    for name in names:
+        path = Path(name)
+        matches = [path] if path.is_file() else sorted(folder.glob(f"{name}*.ipynb"))
+        if not matches:
+            raise FileNotFoundError(f"No notebook fits {name!r}: give a file or a number like 03.")
+        found += matches
+    return found
+
+
+def add_cell_ids(notebook: nbformat.NotebookNode) -> None:
+    """Give every cell without a usable id one made from its place and text, always the same."""
+    seen: set[str] = set()
+    for index, cell in enumerate(notebook.cells):
+        if not cell.get("id") or cell["id"] in seen:
+            text = f"{index}\n{cell.cell_type}\n{cell.source}"
+            cell["id"] = hashlib.sha256(text.encode()).hexdigest()[:8]
+        seen.add(cell["id"])
+
+
+def clean(notebook: nbformat.NotebookNode) -> None:
+    """Remove from ``notebook``, in place, all that differs between two equal runs.
+
+    That is times of execution, widget state, what editors add, the versions of Python and of the
+    kernel. What is left of a live widget is its static text or picture. ``stdout`` written in
+    pieces is joined, because the pieces depend on timing.
+    """
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    kept = {key: notebook.metadata[key] for key in ("title", "authors") if key in notebook.metadata}
+    notebook.metadata = nbformat.from_dict(
+        kept
+        | {
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {
+                "file_extension": ".py",
+                "mimetype": "text/x-python",
+                "name": "python",
+                "pygments_lexer": "ipython3",
+            },
+        }
+    )
+    for cell in notebook.cells:
+        for key in NOISE_IN_CELL:
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell.outputs = _clean_outputs(cell.outputs)
+
+
+def _clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        for kind in WIDGET_TYPES:
+            output.get("data", {}).pop(kind, None)
+        if output.output_type in ("display_data", "execute_result") and not output.data:
+            continue
+        stream = output.output_type == "stream"
+        if stream and kept and kept[-1].output_type == "stream" and kept[-1].name == output.name:
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
+
+
+def hide_paths(notebook: nbformat.NotebookNode, work_folder: Path) -> None:
+    """Shorten, in place, this machine's own paths in text outputs, warnings and tracebacks.
+
+    They differ from machine to machine, and from run to run: the kernel's file of a cell carries
+    a process number.
+    """
+    names = [
+        (str(work_folder), "my_work"),
+        (sysconfig.get_path("purelib"), "site-packages"),
+        (sysconfig.get_path("stdlib"), "python"),
+        (f"{REPOSITORY}{os.sep}", ""),
+        (str(REPOSITORY), "."),
+        (str(Path.home()), "~"),
+    ]
+
+    def shorten(text: str) -> str:
+        if "ipykernel_" in text:  # a search through embedded sounds would take a minute
+            text = re.sub(r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "cell", text)
+        for path, name in names:
+            text = text.replace(path, name)
+        return text
+
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = shorten(output.text)
+            elif output.output_type == "error":
+                output.evalue = shorten(output.evalue)
+                output.traceback = [shorten(line) for line in output.traceback]
+            else:
+                for kind in [kind for kind in output.data if kind.startswith("text/")]:
+                    output.data[kind] = shorten(output.data[kind])
+
+
+def errors_in(notebook: nbformat.NotebookNode) -> list[str]:
+    """One sentence for each error output in a cell that is not tagged ``raises-exception``."""
+    return [
+        f"cell {cell.get('id')} ended with {output.ename}: {output.evalue}"
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "raises-exception" not in cell.metadata.get("tags", [])
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+
+
+def write_atomically(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write ``notebook`` (indent 1, UTF-8, newline at the end) over ``path`` in one step."""
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+    # Same folder, so that os.replace stays on one disk; the leading dot keeps it out of listings.
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}_", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode if path.exists() else 0o644
+        Path(temporary).chmod(mode & 0o777)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that a killed earlier run of ``path`` has left."""
+    for leftover in path.parent.glob(f".{path.stem}_*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def execute(path: Path) -> float:
+    """Run the notebook at ``path`` in a fresh kernel and save it. Returns the seconds it took.
+
+    Raises:
+        RuntimeError: a cell failed; the file is left as it was.
+    """
+    remove_leftovers(path)
+    notebook = nbformat.read(path, as_version=4)
+    add_cell_ids(notebook)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="course_") as folder:
+        # One thread, because trained numbers differ between one and two; an own work folder,
+        # because a student's files must not change what is saved, nor be touched.
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "COURSE_WORK": folder,
+            "PYTHONHASHSEED": "0",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            resources={"metadata": {"path": folder}},
+            record_timing=False,
+            store_widget_state=False,
+        )
+        try:
+            client.execute(env=environment)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise RuntimeError(f"{path.name} was not saved, a cell failed:\n{error}") from None
+    clean(notebook)
+    hide_paths(notebook, Path(folder))
+    if errors := errors_in(notebook):
+        raise RuntimeError(f"{path.name} was not saved: " + "; ".join(errors))
+    write_atomically(notebook, path)
+    return time.perf_counter() - started
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Execute the notebooks named on the command line; 1 when one failed, the others still run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("notebooks", nargs="*", help="files, or numbers such as 03 (default: all)")
+    arguments = parser.parse_args(argv)
+    try:
+        paths = find_notebooks(arguments.notebooks)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    failed = 0
+    for path in paths:
+        print(f"{path.name} ...", end=" ", flush=True)
+        try:
+            seconds = execute(path)
+        except RuntimeError as error:
+            failed += 1
+            print(f"failed\n{error}", file=sys.stderr, flush=True)
+        else:
+            print(f"{seconds:.1f} s, {path.stat().st_size / 1000:.0f} KB", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

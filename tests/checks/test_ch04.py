@@ -1,0 +1,216 @@
+"""The checks of chapter 4 accept what is right and say what is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from course_utils.checks import ch04
+
+EXERCISES = [ch04.ex1, ch04.ex2, ch04.ex3]
+
+
+def each(logits, targets):
+    return functional.cross_entropy(logits, targets, reduction="none")
+
+
+def with_maximum(logits, targets):
+    shifted = logits - logits.max(dim=1, keepdim=True).values
+    log_p = shifted - shifted.exp().sum(dim=1, keepdim=True).log()
+    return -log_p.gather(1, targets[:, None]).mean().item()
+
+
+def in_numpy(logits, targets):
+    z = logits.numpy().astype(np.float64)
+    top = z.max(axis=1)
+    log_sum = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
+    return np.mean(log_sum - z[np.arange(len(z)), targets.numpy()])
+
+
+def through_one_hot(logits, targets):
+    y = functional.one_hot(targets, logits.shape[1])
+    return -(y * logits.log_softmax(dim=1)).sum() / len(logits)
+
+
+def overflowing(logits, targets):
+    right = logits[torch.arange(len(targets)), targets]
+    return (logits.exp().sum(dim=1).log() - right).mean()
+
+
+def padded(logits, targets):
+    p = logits.softmax(dim=1)[torch.arange(len(targets)), targets]
+    return -(p + 1e-12).log().mean()
+
+
+def clamped(logits, targets):
+    return each(logits.clamp(min=-100, max=100), targets).mean()
+
+
+def one_maximum_for_all(logits, targets):
+    shifted = logits - logits.max()
+    right = shifted[torch.arange(len(targets)), targets]
+    return (shifted.exp().sum(dim=1).log() - right).mean()
+
+
+def maximum_in_the_sum_only(logits, targets):
+    shifted = logits - logits.max(dim=1, keepdim=True).values
+    right = logits[torch.arange(len(targets)), targets]
+    return (shifted.exp().sum(dim=1).log() - right).mean()
+
+
+def changes_logits(logits, targets):
+    logits -= logits.max(dim=1, keepdim=True).values
+    return each(logits, targets).mean()
+
+
+def by_autograd(z, targets):
+    z = z.clone().requires_grad_()
+    functional.cross_entropy(z.softmax(dim=-1), targets).backward()
+    return z.grad
+
+
+def by_jacobian(z, targets):
+    p = z.softmax(dim=-1)
+    jacobian = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    g = p.softmax(dim=-1) - functional.one_hot(targets, z.shape[1])
+    return (jacobian @ g[:, :, None])[:, :, 0] / len(z)
+
+
+def gradient(change):
+    """Return an answer made by `change(p, g, y)`, where g is divided by the batch."""
+
+    def answer(z, targets):
+        p, y = z.softmax(dim=-1), functional.one_hot(targets, z.shape[1])
+        return change(p, (p.softmax(dim=-1) - y) / len(z), y)
+
+    return answer
+
+
+def back(p, g, sum_over=-1):
+    return p * (g - (p * g).sum(dim=sum_over, keepdim=True))
+
+
+def averaged(classes, accuracy):
+    right = -math.log(math.e / (math.e + classes - 1))
+    wrong = -math.log(1 / (math.e + classes - 1))
+    return torch.tensor(accuracy * right + (1 - accuracy) * wrong, dtype=torch.float64)
+
+
+RIGHT = [
+    (ch04.ex1, with_maximum),
+    (ch04.ex1, in_numpy),
+    (ch04.ex1, through_one_hot),
+    (ch04.ex1, torch.nn.CrossEntropyLoss()),
+    (ch04.ex2, by_autograd),
+    (ch04.ex2, by_jacobian),
+    (ch04.ex3, averaged),
+    (ch04.ex3, lambda classes, accuracy: np.float32(ch04.stuck_loss(classes, accuracy))),
+]
+
+WRONG = [
+    (ch04.ex1, lambda z, t: -each(z, t).mean(), "the sign is wrong"),
+    (ch04.ex1, lambda z, t: each(z, t).sum(), "yours is a sum"),
+    (ch04.ex1, each, "return their mean"),
+    (ch04.ex1, lambda z, t: z, "return one number"),
+    (ch04.ex1, lambda z, t: each(z, t).mean() / z.shape[1], "not by the classes too"),
+    (ch04.ex1, lambda z, t: each(z, t).mean() / math.log(2), "in bits"),
+    (ch04.ex1, lambda z, t: each(z, t).mean() / math.log(10), "log10"),
+    (ch04.ex1, lambda z, t: each(z.softmax(dim=1), t).mean(), "softmax twice"),
+    (
+        ch04.ex1,
+        lambda z, t: -z.softmax(dim=1)[torch.arange(len(t)), t].mean(),
+        "the logarithm is missing",
+    ),
+    (
+        ch04.ex1,
+        lambda z, t: -z.log_softmax(dim=0)[torch.arange(len(t)), t].mean(),
+        "runs over the batch",
+    ),
+    (
+        ch04.ex1,
+        lambda z, t: -z[torch.arange(len(t)), t].mean(),
+        "logarithm of the sum of the powers",
+    ),
+    (ch04.ex1, lambda z, t: z.logsumexp(dim=1).mean(), "is not subtracted"),
+    (ch04.ex1, lambda z, t: -z.log_softmax(dim=1).mean(), "the mean over all classes"),
+    (ch04.ex1, lambda z, t: -z.log_softmax(dim=1).sum(dim=1).mean(), "sums over all classes"),
+    (ch04.ex1, overflowing, "exp overflows"),
+    (ch04.ex1, padded, "must cost 200"),
+    (ch04.ex1, clamped, "wrong for logits of 1,000"),
+    (ch04.ex1, one_maximum_for_all, "its own maximum"),
+    (ch04.ex1, maximum_in_the_sum_only, "in the sum only"),
+    (ch04.ex1, changes_logits, "in place"),
+    (ch04.ex1, lambda z, t: torch.tensor(0.3), "the value is wrong"),
+    (ch04.ex2, gradient(lambda p, g, y: -back(p, g)), "the sign is wrong"),
+    (ch04.ex2, gradient(lambda p, g, y: len(p) * back(p, g)), "the loss is a mean"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g) / p.shape[1]), "not by the classes too"),
+    (ch04.ex2, gradient(lambda p, g, y: (p - y) / len(p)), "gradient of the repaired network"),
+    (ch04.ex2, gradient(lambda p, g, y: p - y), "not divided by the batch"),
+    (ch04.ex2, gradient(lambda p, g, y: g), "back through the first softmax"),
+    (ch04.ex2, gradient(lambda p, g, y: p * g), "the sum is missing"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g) / p), "the factor p_k is missing"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p.softmax(-1), g)), "come out of the first"),
+    (ch04.ex2, gradient(lambda p, g, y: p * (1 - p) * g), "softmax is not sigmoid"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, (p - y) / len(p))), "g holds the first softmax"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g, sum_over=0)), "over the classes, dim=-1"),
+    (ch04.ex2, gradient(lambda p, g, y: p * (g - (p * g).sum())), "a sum of its own"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g).T), "the shape of z"),
+    (ch04.ex2, gradient(lambda p, g, y: 0.5 * back(p, g)), "compare one row"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1) - 1 + a, "errors are swapped"),
+    (ch04.ex3, lambda c, a: math.log(math.e + 9) - a, "is for ten classes"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c) - a, "one zero too many"),
+    (ch04.ex3, lambda c, a: math.log(c) - a, "e is missing"),
+    (ch04.ex3, lambda c, a: math.log(c), "knowing nothing"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1) - 1, "that is the floor"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1), "that is the ceiling"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1) - a / 100, "no / 100"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1) - 100 * a, "not in per cent."),
+    (ch04.ex3, lambda c, a: math.e + c - 1 - a, "the logarithm is missing"),
+    (ch04.ex3, lambda c, a: 1 - a, "the floor is missing"),
+    (ch04.ex3, lambda c, a: -math.log(a), "average the losses"),
+    (ch04.ex3, lambda c, a: math.log2(math.e + c - 1) - a, "base 2"),
+    (ch04.ex3, lambda c, a: math.log10(math.e + c - 1) - a, "base 10"),
+    (ch04.ex3, lambda c, a: [1.0, 2.0], "return one number"),
+    (ch04.ex3, lambda c, a: 2.361, "it is not 2.361"),
+    (ch04.ex3, lambda c, a: "2.361", "raised"),
+]
+
+
+def hint_of(check, answer, capsys):
+    """Return whether the check accepts the answer, and the sentence that it prints."""
+    accepted = check(answer)
+    return accepted, capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
+def test_the_starter_is_told_what_to_do(check, capsys):
+    accepted, hint = hint_of(check, lambda *_: ..., capsys)
+    assert accepted is False
+    assert "replace the dots" in hint
+
+
+@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
+def test_the_reference_is_right(check):
+    assert check(check.reference) is True
+    assert check.or_reference(None) is check.reference
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_other_right_answers_are_accepted(check, answer):
+    assert check(answer) is True
+
+
+@pytest.mark.parametrize(("check", "answer", "words"), WRONG)
+def test_wrong_answers_get_a_hint_of_their_own(check, answer, words, capsys):
+    accepted, hint = hint_of(check, answer, capsys)
+    assert accepted is False
+    assert words in hint
+    assert hint.count("\n") == 0
+
+
+@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
+def test_no_two_wrong_answers_get_the_same_hint(check, capsys):
+    hints = [hint_of(check, answer, capsys)[1] for other, answer, _ in WRONG if other is check]
+    assert len(hints) == len(set(hints)) >= 3

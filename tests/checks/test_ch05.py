@@ -1,0 +1,193 @@
+"""The checks of chapter 5: right answers of every form pass, each wrong one gets its own hint."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from course_utils.checks import ch05
+
+
+def echo_by_conv(waveform, delay, strength):
+    kernel = torch.zeros(1, 1, delay + 1, dtype=waveform.dtype)
+    kernel[..., delay] = 1.0
+    kernel[..., 0] = strength
+    return functional.conv1d(waveform[:, None], kernel, padding=delay)[:, 0]
+
+
+def echo_with(kernel_of, padding_of=lambda delay: delay):
+    def add_echo(waveform, delay, strength):
+        kernel = kernel_of(delay, strength)[None, None]
+        return functional.conv1d(waveform[:, None], kernel, padding=padding_of(delay))[:, 0]
+
+    return add_echo
+
+
+def taps(length, **weights):
+    kernel = torch.zeros(length)
+    for place, weight in weights.items():
+        kernel[{"first": 0, "last": -1}[place]] = weight
+    return kernel
+
+
+def echo_by_numpy(waveform, delay, strength):
+    kernel = np.zeros(delay + 1)
+    kernel[0], kernel[delay] = 1, strength
+    return np.stack([np.convolve(channel, kernel) for channel in waveform.numpy()])
+
+
+def echo_in_place(waveform, delay, strength):
+    waveform *= 0.5
+    return echo_by_conv(waveform, delay, strength)
+
+
+def echo_mixed(waveform, delay, strength):
+    return echo_by_conv(waveform.mean(0, keepdim=True).expand_as(waveform), delay, strength)
+
+
+def pool_by_loops(x, size, stride):
+    rows = (x.shape[-2] - size) // stride + 1
+    columns = (x.shape[-1] - size) // stride + 1
+    y = torch.zeros(*x.shape[:-2], rows, columns, dtype=torch.float64)
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride, j * stride
+            y[..., i, j] = x[..., top : top + size, left : left + size].amax((-2, -1))
+    return y
+
+
+def pool_by_library(x, size, stride):
+    pictures = x.reshape(-1, 1, *x.shape[-2:])
+    y = functional.max_pool2d(pictures, size, stride)
+    return y.reshape(*x.shape[:-2], *y.shape[-2:])
+
+
+def pool_by_unfold(x, size, stride, how="amax"):
+    parts = x.unfold(-2, size, stride).unfold(-2, size, stride)
+    return getattr(parts, how)(dim=(-2, -1))
+
+
+def pool_in_place(x, size, stride):
+    x.clamp_(min=-30)
+    return pool_by_unfold(x, size, stride)
+
+
+def pool_over_the_lower_edge(x, size, stride):
+    return pool_by_unfold(functional.pad(x, (0, 0, 0, stride), value=-1000.0), size, stride)
+
+
+def pool_over_the_edge(x, size, stride):
+    x = functional.pad(x, (0, stride, 0, stride), value=-1000.0)
+    return pool_by_unfold(x, size, stride)
+
+
+def pool_channels_mixed(x, size, stride):
+    y = pool_by_unfold(x, size, stride)
+    return y.amax(dim=-3, keepdim=True).expand_as(y) if x.ndim > 2 else y
+
+
+RIGHT = [
+    (ch05.ex1, ch05.ex1.reference),
+    (ch05.ex1, echo_by_conv),
+    (ch05.ex1, echo_by_numpy),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w.double(), d, s)),
+    (ch05.ex2, ch05.ex2.reference),
+    (ch05.ex2, [156, 2416, 7712, 15]),
+    (ch05.ex2, (156, 2416, 7712, 15)),
+    (ch05.ex2, torch.tensor([156, 2416, 7712, 15])),
+    (ch05.ex2, np.array([156.0, 2416.0, 7712.0, 15])),
+    (ch05.ex3, ch05.ex3.reference),
+    (ch05.ex3, pool_by_loops),
+    (ch05.ex3, pool_by_unfold),
+    (ch05.ex3, pool_by_library),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride).numpy()),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x.double(), size, stride)),
+]
+
+WRONG = [
+    (ch05.ex1, lambda w, d, s: ..., "no answer"),
+    (ch05.ex1, 0.5, "function"),
+    (ch05.ex1, lambda w, d, s: "echo", "tensor"),
+    (ch05.ex1, echo_with(lambda d, s: taps(d + 1, first=1.0, last=s)), "before the word"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s)[:, : w.shape[1]], "cut off"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d - 1, s), "one sample early"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s)[None], "axis"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w.mean(0, keepdim=True), d, s), "channels went in"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s).T, "channels come first"),
+    (ch05.ex1, echo_with(lambda d, s: taps(d + 1, first=s)), "only the echo"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, 1.0), "as loud"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s**2), "power"),
+    (ch05.ex1, echo_mixed, "mixed"),
+    (ch05.ex1, echo_in_place, "in place"),
+    (ch05.ex1, lambda w, d, s: 0.5 * echo_by_conv(w, d, s), "later"),
+    (ch05.ex1, lambda w, d, s: w.reshape(7, 7), "RuntimeError"),
+    (ch05.ex2, [..., ..., ..., ...], "dots"),
+    (ch05.ex2, [156, 2416, 7712], "four numbers"),
+    (ch05.ex2, 156, "in one list"),
+    (ch05.ex2, [150, 2400, 7680, 15], "biases are missing"),
+    (ch05.ex2, [156, 16 * 6 * 26, 7712, 15], "each pair"),
+    (ch05.ex2, [156, 6 * (16 * 25 + 1), 7712, 15], "not to the input channels"),
+    (ch05.ex2, [156, 416, 7712, 15], "every input channel"),
+    (ch05.ex2, [36, 2416, 7712, 15], "5 rows"),
+    (ch05.ex2, [156, 2416, 32 * (80 * 9 + 1), 15], "one direction"),
+    (ch05.ex2, [156, 2416, 1, 15], "count one kernel"),
+    (ch05.ex2, [156, 2416, 7712, 7], "wider"),
+    (ch05.ex2, [156, 2416, 7712, 17], "overlap"),
+    (ch05.ex2, [156, 2416, 7712, 14], "one off"),
+    (ch05.ex2, [156, 2416, 7712, 20], "layer by layer"),
+    (ch05.ex3, lambda x, size, stride: None, "no answer"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride, "mean"), "average"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride, "amin"), "smallest"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride).clamp(min=0), "negative"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, size), "side by side"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, 1), "one cell apart"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride).mT, "exchanged"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x[..., 1:, 1:], size, stride), "mind the"),
+    (ch05.ex3, pool_over_the_edge, "over the edge"),
+    (ch05.ex3, pool_over_the_lower_edge, "over the edge"),
+    (ch05.ex3, lambda x, size, stride: x.unfold(-2, size, stride).max(-1), "amax"),
+    (ch05.ex3, lambda x, s, t: x.unfold(-2, s, t).unfold(-2, s, t).amax(-1), "both axes"),
+    (ch05.ex3, lambda x, s, t: x.unfold(-1, s, t).amax(-1), "height was not pooled"),
+    (ch05.ex3, lambda x, s, t: x.unfold(-2, s, t).unfold(-1, s, t).amax((-2, -1)), "not pooled"),
+    (ch05.ex3, pool_channels_mixed, "channels were mixed"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride).reshape(-1), "axes went in"),
+    (ch05.ex3, lambda x, size, stride: pool_by_unfold(x.flip(-1), size, stride), "i * stride"),
+    (ch05.ex3, pool_in_place, "in place"),
+    (ch05.ex3, 3, "function"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_of_every_form_pass(check, answer, capsys):
+    assert check(answer) is True
+    assert capsys.readouterr().out == "Right.\n"
+    assert check.or_reference(answer) is answer
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_their_own_hint(check, answer, hint, capsys):
+    assert check(answer) is False
+    said = capsys.readouterr().out
+    assert said.startswith("Not yet: ") and said.count("\n") == 1
+    assert hint in said
+    assert check.or_reference(answer) is check.reference
+
+
+@pytest.mark.parametrize("check", [ch05.ex1, ch05.ex2, ch05.ex3])
+def test_hints_of_one_exercise_differ(check, capsys):
+    expected = {hint for other, _, hint in WRONG if other is check}
+    said = set()
+    for other, answer, _ in WRONG:
+        if other is check:
+            other(answer)
+            said.add(capsys.readouterr().out)
+    assert len(said) >= len(expected) >= 3
+
+
+@pytest.mark.parametrize("check", [ch05.ex1, ch05.ex2, ch05.ex3])
+@pytest.mark.parametrize("answer", [None, ..., "text", object(), lambda: 1, [1, "a", None]])
+def test_no_answer_makes_a_check_raise(check, answer, capsys):
+    assert check(answer) is False
+    assert capsys.readouterr().out.startswith("Not yet: ")

@@ -1,0 +1,221 @@
+"""The checks of chapter 7: right answers in several forms pass, each wrong one gets its hint."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils.checks import ch07
+
+CHECKS = [ch07.ex1, ch07.ex2, ch07.ex3]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_starter_is_told_to_replace_the_dots(check, capsys):
+    assert check(lambda *arguments: ...) is False
+    assert "no answer yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_reference_is_right_and_is_the_fallback(check, capsys):
+    assert check(check.reference) is True
+    assert check.or_reference(lambda *arguments: ...) is check.reference
+    assert "Right." in capsys.readouterr().out
+
+
+def to_mel(hz):
+    return 2595 * math.log10(1 + hz / 700)
+
+
+def to_hz(mel):
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+def centres_by_loop(n_mels, f_min, f_max):
+    low, high = to_mel(f_min), to_mel(f_max)
+    return [to_hz(low + (high - low) * (j + 1) / (n_mels + 1)) for j in range(n_mels)]
+
+
+def centres_natural(n_mels, f_min, f_max):
+    ends = 1127 * np.log1p(np.array([f_min, f_max]) / 700)
+    return 700 * np.expm1(np.linspace(*ends, n_mels + 2)[1:-1] / 1127)
+
+
+def centres_with_torch(n_mels, f_min, f_max):
+    mel = torch.linspace(to_mel(f_min), to_mel(f_max), n_mels + 2)
+    return to_hz(mel[1:-1])
+
+
+def pitch_by_autocorrelation(frame, sample_rate):
+    lags = np.correlate(frame, frame, "full")[len(frame) - 1 :]
+    first, last = sample_rate // 400, sample_rate // 60
+    return sample_rate / (first + np.argmax(lags[first : last + 1]))
+
+
+def pitch_with_torch(frame, sample_rate):
+    frame = torch.as_tensor(frame)
+    size = torch.fft.rfft(frame * torch.hann_window(len(frame))).abs()
+    cepstrum = torch.fft.irfft(torch.log(size + 1e-3))
+    first = sample_rate // 400
+    return sample_rate / (first + cepstrum[first : sample_rate // 60].argmax())
+
+
+def normalise_biased(levels):
+    mean, spread = levels.mean(-1, keepdim=True), levels.std(-1, correction=0, keepdim=True)
+    return (levels - mean) / (spread + 1e-6)
+
+
+def normalise_by_layer_norm(levels):
+    return torch.nn.functional.layer_norm(levels, levels.shape[-1:])
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (ch07.ex1, centres_by_loop),
+        (ch07.ex1, centres_natural),
+        (ch07.ex1, centres_with_torch),
+        (ch07.ex2, pitch_by_autocorrelation),
+        (ch07.ex2, pitch_with_torch),
+        (ch07.ex2, lambda frame, rate: np.float32(pitch_by_autocorrelation(frame, rate))),
+        (ch07.ex3, normalise_biased),
+        (ch07.ex3, normalise_by_layer_norm),
+        (ch07.ex3, lambda levels: normalise_biased(levels.double())),
+    ],
+)
+def test_other_right_answers_are_accepted(check, answer, capsys):
+    assert check(answer) is True, capsys.readouterr().out
+
+
+def mels_between(n, low, high):
+    return np.linspace(to_mel(low), to_mel(high), n)
+
+
+def centres_of_mixed_bases(n_mels, f_min, f_max):
+    return 700 * (np.exp(mels_between(n_mels + 2, f_min, f_max)[1:-1] / 2595) - 1)
+
+
+def centres_between_edges(n_mels, f_min, f_max):
+    edges = to_hz(mels_between(n_mels + 2, f_min, f_max))
+    return (edges[:-2] + edges[2:]) / 2
+
+
+def centres_of_slaney(n_mels, f_min, f_max):
+    low, high = (
+        hz * 0.015 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+        for hz in (f_min, f_max)
+    )
+    mel = np.linspace(low, high, n_mels + 2)[1:-1]
+    return [m / 0.015 if m < 15 else 1000 * 6.4 ** ((m - 15) / 27) for m in mel]
+
+
+def cepstrum_of(frame):
+    size = np.abs(np.fft.rfft(frame * np.hanning(len(frame))))
+    return np.fft.irfft(np.log(size + 1e-6 * size.max()))
+
+
+def pitch_from_envelope(frame, sample_rate):
+    return sample_rate / (1 + cepstrum_of(frame)[1 : sample_rate // 60].argmax())
+
+
+def strongest_harmonic(frame, sample_rate):
+    return np.abs(np.fft.rfft(frame)).argmax() * sample_rate / len(frame)
+
+
+def pitch_without_offset(frame, sample_rate):
+    first = sample_rate // 400
+    return sample_rate / max(1, cepstrum_of(frame)[first : sample_rate // 60].argmax())
+
+
+def normalise_global(levels):
+    return (levels - levels.mean()) / levels.std()
+
+
+def normalise_batch(levels):
+    if levels.ndim < 4:
+        return ch07.ex3.reference(levels)
+    return (levels - levels.mean((0, 3), True)) / levels.std((0, 3), keepdim=True)
+
+
+def normalise_in_place(levels):
+    levels -= levels.mean(-1, keepdim=True)
+    return levels / levels.std(-1, keepdim=True)
+
+
+def normalise_plain(levels):
+    return (levels - levels.mean(-1, keepdim=True)) / levels.std(-1, keepdim=True)
+
+
+WRONG = [
+    (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 2, a, b)), "edges: leave out"),
+    (ch07.ex1, lambda n, a, b: np.linspace(a, b, n + 2)[1:-1], "equal steps in Hz"),
+    (ch07.ex1, lambda n, a, b: mels_between(n + 2, a, b)[1:-1], "these are mels"),
+    (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 2, a, b)[1:-1]) + 700, "subtract the 1"),
+    (ch07.ex1, lambda n, a, b: to_hz(mels_between(n, a, b)), "lie on f_min and f_max"),
+    (ch07.ex1, lambda n, a, b: centres_by_loop(n, 0.0, b), "begin at f_min"),
+    (ch07.ex1, lambda n, a, b: centres_by_loop(n, a, 8000.0), "end at f_max"),
+    (ch07.ex1, centres_of_mixed_bases, "1127 with the base e"),
+    (ch07.ex1, lambda n, a, b: b, "one for each filter"),
+    (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 2, a, b)[:-2]), "edges on one side"),
+    (ch07.ex1, centres_between_edges, "half-way between two edges"),
+    (ch07.ex1, lambda n, a, b: np.round(centres_by_loop(n, a, b)), "unrounded"),
+    (ch07.ex1, lambda n, a, b: centres_by_loop(n, a, b)[::-1], "lowest first"),
+    (ch07.ex1, centres_of_slaney, "Slaney's scale"),
+    (ch07.ex2, lambda x, rate: rate / ch07.ex2.reference(x, rate), "period in samples"),
+    (ch07.ex2, lambda x, rate: 1 / ch07.ex2.reference(x, rate), "seconds"),
+    (ch07.ex2, lambda x, rate: 1024 * ch07.ex2.reference(x, rate) / rate, "bin"),
+    (ch07.ex2, lambda x, rate: ch07.ex2.reference(x, 16000), "sample_rate that is given"),
+    (ch07.ex2, pitch_from_envelope, "above any voice"),
+    (ch07.ex2, lambda x, rate: ch07.ex2.reference(x, rate) / 2, "octave"),
+    (ch07.ex2, lambda x, rate: 2 * ch07.ex2.reference(x, rate), "harmonic 2"),
+    (ch07.ex2, lambda x, rate: np.zeros(3), "one number"),
+    (ch07.ex2, lambda x, rate: float("inf"), "no pitch"),
+    (ch07.ex2, lambda x, rate: 80.0, "logarithm"),
+    (ch07.ex3, lambda x: (x - x.mean(-2, True)) / x.std(-2, keepdim=True), "dim=-2"),
+    (ch07.ex3, normalise_global, "whole picture"),
+    (ch07.ex3, lambda x: x - x.mean(-1, keepdim=True), "mean is gone"),
+    (ch07.ex3, lambda x: (x - x.mean(-1, True)) / x.var(-1, keepdim=True), "variance"),
+    (ch07.ex3, lambda x: x / x.std(-1, keepdim=True), "subtract the mean"),
+    (ch07.ex3, normalise_plain, "never changes"),
+    (ch07.ex3, normalise_batch, "each clip"),
+    (ch07.ex3, normalise_in_place, "in place"),
+    (ch07.ex3, lambda x: x.mean(-1), "keepdim"),
+    (ch07.ex3, lambda x: (x - x.mean(-1)) / x.std(-1), "the sizes do not match"),
+    (ch07.ex3, lambda x: (x - x.mean(2, True)) / x.std(2, keepdim=True).clamp(1e-5), "dim=-1"),
+    (ch07.ex3, lambda x: (x - x.mean(-1, True)) / x.std(), "means are right"),
+    (ch07.ex3, lambda x: x.numpy(), "return a tensor"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "word"), WRONG)
+def test_wrong_answers_get_their_own_hint(check, answer, word, capsys):
+    assert check(answer) is False
+    hint = capsys.readouterr().out
+    assert word in hint, hint
+    assert "raised" not in hint
+
+
+def test_strongest_harmonic_is_never_taken_for_the_pitch(capsys):
+    assert ch07.ex2(strongest_harmonic) is False
+    assert ch07.ex2(pitch_without_offset) is False
+    assert "raised" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_hints_of_an_exercise_all_differ(check, capsys):
+    hints = []
+    for wrong, answer, _ in WRONG:
+        if wrong is check:
+            check(answer)
+            hints.append(capsys.readouterr().out)
+    assert len(set(hints)) == len(hints) >= 3
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("answer", [None, ..., 3, "text", lambda: 1, lambda *a: 1 / 0])
+def test_checks_never_raise(check, answer, capsys):
+    assert check(answer) is False
+    assert capsys.readouterr().out.startswith("Not yet: ")
