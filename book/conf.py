@@ -1,0 +1,119 @@
+"""Sphinx configuration of the book. ``make_book.py`` lays the sources together and calls Sphinx."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+project = "Speech recognition, from a waveform to a recogniser"
+html_title = "Speech recognition"
+language = "en"
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+
+nb_execution_mode = "off"  # the saved outputs are shown
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath"]
+
+# Mathematics from a script in the book itself: SVG, because fonts can't be read from file://.
+mathjax_path = "tex-svg-full.js"
+mathjax3_config = {"options": {"enableMenu": False}}
+
+html_theme = "sphinx_book_theme"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_domain_indices = False
+html_show_sourcelink = False
+html_copy_source = False
+html_show_search_summary = False  # it would read other pages, which file:// forbids
+html_context = {"default_mode": "light"}
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "use_repository_button": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "navbar_persistent": [],  # the search stands in the left column
+}
+
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+python_use_unqualified_type_names = True
+default_role = "code"
+
+_HEADER = re.compile(
+    r"(Parameters|Attributes|Returns?|Yields|Raises|Source|Sources|Shapes|Units):\s*(.*)"
+)
+
+
+def docstring_to_rst(lines: list[str]) -> list[str]:
+    """Our docstrings as reStructuredText: a heading in bold, each parameter in a line of its own.
+
+    >>> docstring_to_rst(["Double.", "", "Parameters:", "    x: a number,", "        in Hz."])
+    ['Double.', '', '', '**Parameters**', '', '* ``x``: a number, in Hz.', '']
+    """
+    result: list[str] = []
+    inside = False
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        depth = len(line) - len(line.lstrip())
+        if header:
+            result += ["", f"**{header[1]}** {header[2]}".rstrip()]
+            inside = True
+            listed = not header[2]
+            if listed:
+                result.append("")
+        elif inside and depth >= 4:
+            if not listed or depth > 4:
+                result[-1] += " " + line.strip()
+            else:
+                name = re.fullmatch(r"([`\w*]+(?:, [`\w*]+)*): (.*)", line.strip())
+                entry = f"``{name[1].strip('`')}``: {name[2]}" if name else line.strip()
+                result.append(f"* {entry}")
+        else:
+            if inside and line.strip():
+                result.append("")
+            inside = False
+            result.append(line)
+    return result + [""]
+
+
+def _process_docstring(
+    app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]
+) -> None:
+    lines[:] = docstring_to_rst(lines)
+
+
+def _mend_table_heads(app: Any, doctree: Any) -> None:
+    """Markdown asks for a heading row; an empty one says nothing to those who hear the page."""
+    for head in list(doctree.findall(nodes.thead)):
+        if not head.astext().strip():
+            head.parent.remove(head)
+            continue
+        for entry in head.findall(nodes.entry):
+            if not entry.astext().strip():
+                entry.children = [nodes.paragraph("", "–")]
+
+
+def _name_sidebar(app: Any, error: Exception | None) -> None:
+    """Make the theme's left column a landmark, as accessibility asks of all content."""
+    before = '<div id="pst-primary-sidebar"'
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        if before in text:
+            landmark = f'{before} role="navigation" aria-label="Book"'
+            page.write_text(text.replace(before, landmark), encoding="utf-8")
+
+
+def setup(app: Any) -> None:
+    """Register what this file adds to Sphinx."""
+    app.connect("autodoc-process-docstring", _process_docstring)
+    app.connect("doctree-read", _mend_table_heads)
+    app.connect("build-finished", _name_sidebar)

@@ -1,0 +1,168 @@
+"""Make the book: the chapters, the glossary, the package and the instructor's kit as a website.
+
+``make book`` writes ``build/book/``; open ``index.html`` in it. Nothing is executed and nothing is
+fetched. A warning of Sphinx is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+BOOK = Path(__file__).resolve().parent
+REPOSITORY = BOOK.parent
+TARGET = REPOSITORY / "build" / "book"
+# Pages that are files of the repository.
+PAGES = {
+    "datasheet.md": "data/README.md",
+    "results.md": "tests/benchmarks/RESULTS.md",
+    "authors.md": "CONTRIBUTING.md",
+}
+
+
+def label(path: Path, heading: str) -> str:
+    """The name by which the book refers to a section of a notebook."""
+    return path.stem[:2] + "-" + re.sub(r"\W+", "-", heading.lower()).strip("-")
+
+
+def headings(source: str) -> list[str]:
+    """The headings of a Markdown cell."""
+    return re.findall(r"^#{1,3} (.+)$", source, flags=re.MULTILINE)
+
+
+def book_notebook(path: Path) -> dict[str, Any]:
+    """A notebook as the book shows it: with names at its headings and pictures as HTML.
+
+    MyST-NB leaves out the text alternative that a picture's output carries.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(
+                r"^#{1,3} (.+)$",
+                lambda found: f"({label(path, found[1])})=\n{found[0]}",
+                cell.source,
+                flags=re.MULTILINE,
+            )
+            continue
+        for output in cell.outputs:
+            png = output.get("data", {}).pop("image/png", None)
+            if png:
+                alt = html.escape(output.metadata["image/png"]["alt"], quote=True)
+                output.data = {
+                    "text/html": f'<img alt="{alt}" src="data:image/png;base64,{png.strip()}">'
+                }
+                output.metadata = {}
+    return dict(notebook)
+
+
+def introductions(notebooks: list[Path]) -> list[tuple[str, str, str]]:
+    """For each prose cell, in order: its text, and the number and name of its section."""
+    found = []
+    for path in notebooks:
+        number = name = ""
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type != "markdown" or "teacher" in cell.metadata.get("tags", []):
+                continue
+            parts = re.split(r"^(?=#{1,3} )", cell.source, flags=re.MULTILINE)
+            for part in parts:
+                for heading in headings(part):
+                    name = label(path, heading)
+                    section = re.match(r"\d+(\.\d+)?", heading)
+                    if section:
+                        number = section[0]
+                    elif not part.startswith("###"):
+                        number = f"{int(path.stem[:2])}, {heading.split(' (')[0]}"
+                found.append((part, number, name))
+    return found
+
+
+def glossary(text: str, notebooks: list[Path]) -> tuple[str, list[str]]:
+    """The glossary with a link in each row, and the terms that no chapter introduces.
+
+    A row is `| English | 中文 | meaning |`; the link leads to the section that first has the
+    Chinese term, or the English one where it has no Chinese.
+    """
+    cells = introductions(notebooks)
+    lines, missing = [], []
+    for line in text.splitlines():
+        row = re.fullmatch(r"\| (.+?) \| (.+?) \| (.+) \|", line)
+        if not row or row[1] == "English":
+            lines.append(line[:-1] + "| introduced in |" if row else line)
+            if line.startswith("|---"):
+                lines[-1] = line + "---|"
+            continue
+        terms = row[2].split("、") if row[2] != "–" else [row[1]]
+        place = next((c for c in cells if any(term in c[0] for term in terms)), None)
+        if place is None:
+            missing.append(row[1])
+        else:
+            lines.append(f"{line} {{ref}}`{place[1]} <{place[2]}>` |")
+    return "\n".join(lines) + "\n", missing
+
+
+def without_local_links(text: str) -> str:
+    """Markdown whose links to files of the repository are words only: the book lacks the files."""
+    return re.sub(r"\[([^]]+)\]\((?!https?://|#)[^)]*\)", r"\1", text)
+
+
+def lay_together(source: Path) -> list[str]:
+    """Write the sources of the book into ``source``; return glossary terms that are nowhere."""
+    shutil.rmtree(source, ignore_errors=True)
+    ignore = shutil.ignore_patterns("*.py", "__pycache__")
+    shutil.copytree(BOOK / "instructor", source / "instructor", ignore=ignore)
+    shutil.copytree(BOOK / "images", source / "images")
+    for path in [BOOK / "conf.py", *BOOK.glob("*.md")]:
+        shutil.copy(path, source)
+    for name, original in PAGES.items():
+        text = (REPOSITORY / original).read_text(encoding="utf-8")
+        (source / name).write_text(without_local_links(text), encoding="utf-8")
+    notebooks = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    (source / "notebooks").mkdir()
+    for path in notebooks:
+        content = nbformat.from_dict(book_notebook(path))
+        nbformat.write(content, source / "notebooks" / path.name)
+    terms, missing = glossary((BOOK / "glossary.md").read_text(encoding="utf-8"), notebooks)
+    (source / "glossary.md").write_text(terms, encoding="utf-8")
+    static = source / "_static"
+    static.mkdir()
+    for name in ("book.css", "book.js"):
+        shutil.copy(BOOK / name, static)
+    mathjax = find_spec("sphinx-mathjax-offline")
+    assert mathjax is not None and mathjax.origin is not None
+    script = Path(mathjax.origin).parent / "static" / "mathjax" / "tex-svg-full.js"
+    shutil.copy(script, static)
+    return missing
+
+
+def main() -> int:
+    """Make the book. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="Make the book.")
+    parser.add_argument("--to", type=Path, default=TARGET, help="the folder (build/book)")
+    target = parser.parse_args().to.resolve()
+    source = target.with_name(target.name + "_source")
+    missing = lay_together(source)
+    if missing:
+        print(f"Left out of the glossary, as no chapter introduces them: {', '.join(missing)}")
+    shutil.rmtree(target, ignore_errors=True)
+    doctrees = target.with_name(target.name + "_doctrees")
+    options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(doctrees)]
+    command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
+    status = subprocess.call(command, cwd=REPOSITORY)
+    if status == 0:
+        print(f"The book: {target / 'index.html'}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

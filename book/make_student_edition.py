@@ -1,0 +1,166 @@
+"""Make the student edition: the course without solutions, outputs and notes for the teacher.
+
+``make student`` writes ``build/student/`` and ``build/student.zip``. A file in the folder that
+somebody has worked on is never replaced: the new one is laid beside it and named on the screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbconvert.preprocessors import ClearOutputPreprocessor, TagRemovePreprocessor
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TARGET = REPOSITORY / "build" / "student"
+# What a student needs to set up, run and test the course. tests/conftest.py lets `make test` run
+# the notebooks; the other tests, the book and the instructor's kit hold answers.
+PARTS = (
+    "notebooks/[0-9][0-9]_*.ipynb",
+    "course_utils/**/*",
+    "data/**/*",
+    "tests/conftest.py",
+    "book/images/*",
+    "README.md",
+    "LICENSE",
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+    "environment.yml",
+    ".gitignore",
+    ".gitattributes",
+)
+REMOVED_TAGS = ("solution", "teacher")
+FOR_OTHERS = ("For instructors", "For continuous integration")  # sections of the README
+RECORD = ".given.json"
+
+
+def student_notebook(text: str) -> str:
+    """The student edition of a notebook, given and returned as the text of its file."""
+    notebook = nbformat.reads(text, as_version=4)
+    remove = TagRemovePreprocessor(enabled=True, remove_cell_tags=set(REMOVED_TAGS))
+    notebook, _ = remove.preprocess(notebook, {})
+    notebook, _ = ClearOutputPreprocessor(enabled=True).preprocess(notebook, {})
+    return str(nbformat.writes(notebook)) + "\n"
+
+
+def student_readme(text: str) -> str:
+    """README without the sections for other readers."""
+    for title in FOR_OTHERS:
+        text = re.sub(rf"^## {title}\n.*?(?=^## |\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
+def edition(repository: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield each file of the student edition of ``repository``: its relative path, its bytes."""
+    paths = {path for part in PARTS for path in repository.glob(part) if path.is_file()}
+    for path in sorted(paths):
+        inner = path.relative_to(repository)
+        if any(name == "__pycache__" or name.startswith(".") for name in inner.parts[:-1]):
+            continue
+        if inner.name in (".DS_Store", "Thumbs.db"):
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".ipynb":
+            content = student_notebook(content.decode("utf-8")).encode("utf-8")
+        elif inner.name == "README.md" and len(inner.parts) == 1:
+            content = student_readme(content.decode("utf-8")).encode("utf-8")
+        yield inner.as_posix(), content
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step: it is never seen half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".part_", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def place_beside(path: Path, content: bytes) -> Path:
+    """Write ``content`` beside ``path`` under a free name, if it doesn't lie there already."""
+    number = 1
+    while True:
+        suffix = "_update" if number == 1 else f"_update{number}"
+        beside = path.with_name(path.stem + suffix + path.suffix)
+        if not beside.exists():
+            write_whole(beside, content)
+        if beside.read_bytes() == content:
+            return beside
+        number += 1
+
+
+def write_folder(files: dict[str, bytes], folder: Path) -> list[Path]:
+    """Bring ``folder`` up to date without touching what was changed in it since it was given.
+
+    Returns:
+        The files that lie beside changed ones.
+    """
+    record = folder / RECORD
+    try:
+        given = dict(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        given = {}  # what lies there is then taken for somebody's work
+    beside = []
+    for name, content in files.items():
+        path, digest = folder / name, hashlib.sha256(content).hexdigest()
+        present = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+        if present in (None, given.get(name)):
+            if present != digest:
+                write_whole(path, content)
+        elif present != digest:
+            beside.append(place_beside(path, content))
+        given[name] = digest
+    write_whole(record, (json.dumps(given, indent=1, sort_keys=True) + "\n").encode("utf-8"))
+    return beside
+
+
+def write_zip(files: dict[str, bytes], path: Path) -> None:
+    """Write the files into a ZIP archive whose bytes depend on nothing but theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(f"student/{name}", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3  # Unix, on every machine
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    temporary.replace(path)
+
+
+def main() -> int:
+    """Make the edition. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="Make the student edition of the course.")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=TARGET, help="where to write (build/student)"
+    )
+    folder = parser.parse_args().folder.resolve()
+    try:
+        files = dict(edition(REPOSITORY))
+        beside = write_folder(files, folder)
+        archive = folder.with_suffix(".zip")
+        write_zip(files, archive)
+    except OSError as error:
+        print(f"The student edition can't be written ({error}).", file=sys.stderr)
+        return 1
+    for path in beside:
+        print(f"The file there was worked on and stays; the new one lies beside it: {path}")
+    print(f"The student edition: {folder} and {archive} ({len(files)} files)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

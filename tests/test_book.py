@@ -1,0 +1,293 @@
+"""The book: whole, linked, without the teacher's notes; and the instructor's kit."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from course_utils import models, training
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BOOK = REPOSITORY / "book"
+CHAPTERS = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+KIT = BOOK / "instructor"
+# Words in brackets that are no terms.
+NO_TERMS = {"常见错误", "小结", "练习"}
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+make_book = load(BOOK / "make_book.py")
+mark = load(KIT / "mark_submission.py")
+
+
+# ------------------------------------------------------------------ glossary and docstrings
+
+
+def glossary_rows() -> list[tuple[str, str]]:
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", text, flags=re.MULTILINE)
+    return [row for row in rows if row[0] != "English"]
+
+
+def test_each_term_of_the_glossary_is_introduced_by_a_chapter() -> None:
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    _, missing = make_book.glossary(text, CHAPTERS)
+    assert not missing
+    names = [row[0] for row in glossary_rows()]
+    assert names == sorted(names, key=str.lower) and len(set(names)) == len(names)
+
+
+def test_each_term_in_brackets_stands_in_the_glossary() -> None:
+    """Chinese words in brackets within prose; headings name sections, not only terms."""
+    known = {term for row in glossary_rows() for term in row[1].split("、")} | NO_TERMS
+    unknown = []
+    for path in CHAPTERS:
+        for text, number, _ in make_book.introductions([path]):
+            prose = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+            for bracket in re.findall(r"[(（]([^()（）]*[\u4e00-\u9fff][^()（）]*)[)）]", prose):
+                for word in re.split(r"[、，,;]", bracket):
+                    term = re.sub(r"[\sA-Za-z0-9`*-]+", "", word)
+                    if term and term not in known:
+                        unknown.append((path.stem[:2], number, term))
+    assert not unknown
+
+
+def test_a_term_links_to_its_first_section(tmp_path: Path) -> None:
+    rows = "| English | 中文 | meaning |\n|---|---|---|\n| frame | 帧 | a piece |\n| x | 无 | y |"
+    text, missing = make_book.glossary(rows, CHAPTERS)
+    assert "| frame | 帧 | a piece | {ref}`1.5 <01-1-5-" in text
+    assert missing == ["x"] and "| x |" not in text
+
+
+def test_docstrings_become_lists() -> None:
+    convert: Callable[[list[str]], list[str]] = load(BOOK / "conf.py").docstring_to_rst
+    source = """Purpose.
+
+Parameters:
+    path: a file,
+        any kind.
+    n_fft: int.
+Raises: AudioError, if it
+    is bad.
+Source: a book.
+
+>>> 1
+1"""
+    result = "\n".join(convert(source.splitlines()))
+    assert "* ``path``: a file, any kind.\n* ``n_fft``: int.\n" in result
+    assert "\n\n**Raises** AudioError, if it is bad.\n\n**Source** a book.\n\n>>> 1\n1" in result
+
+
+# ------------------------------------------------------------------ the website
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("website") / "book"
+    result = subprocess.run(
+        [sys.executable, str(BOOK / "make_book.py"), "--to", str(folder)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "WARNING" not in result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(book: Path) -> dict[Path, BeautifulSoup]:
+    paths = [path for path in book.rglob("*.html") if "_static" not in path.parts]
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in paths}
+
+
+@pytest.mark.slow
+def test_it_holds_all_parts(book: Path) -> None:
+    for path in CHAPTERS:
+        assert (book / "notebooks" / f"{path.stem}.html").exists()
+    for name in ("glossary", "package", "datasheet", "results", "authors", "search"):
+        assert (book / f"{name}.html").exists()
+    for name in ("plan", "questions", "assignments", "errors"):
+        assert (book / "instructor" / f"{name}.html").exists()
+    assert "course_utils.audio.load" in (book / "package.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_no_link_is_broken(book: Path, pages: dict[Path, BeautifulSoup]) -> None:
+    identifiers = {
+        path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()
+    }
+    broken = []
+    for path, page in pages.items():
+        for tag in page.find_all(["a", "img", "script", "link", "source", "audio"]):
+            target = tag.get("href") or tag.get("src")
+            if not target or target.startswith(("data:", "mailto:")):
+                continue
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                assert tag.name == "a", f"{path.name} loads {target}"
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            known = identifiers.get(file)
+            if not file.exists() or (anchor and known is not None and anchor not in known):
+                broken.append(f"{path.relative_to(book)}: {target}")
+    assert not broken, "\n".join(sorted(set(broken))[:20])
+
+
+@pytest.mark.slow
+def test_notes_are_left_out_and_solutions_are_hidden(book: Path) -> None:
+    for chapter in CHAPTERS:
+        page = BeautifulSoup(
+            (book / "notebooks" / f"{chapter.stem}.html").read_text(encoding="utf-8"),
+            "html.parser",
+        )
+        assert "For the teacher" not in page.get_text()
+        solutions = page.select("div.cell.tag_solution")
+        assert len(solutions) >= 3
+        for solution in solutions:
+            hidden = solution.select_one("details")
+            assert hidden is not None and not hidden.has_attr("open")
+            assert "assert" in hidden.get_text()
+
+
+@pytest.mark.slow
+def test_every_picture_has_a_text_alternative(pages: dict[Path, BeautifulSoup]) -> None:
+    count = 0
+    for path, page in pages.items():
+        for image in page.select("article img"):
+            count += 1
+            assert len(image.get("alt", "").split()) >= 4, f"{path.name}: {str(image)[:120]}"
+    assert count >= 3 * len(CHAPTERS)
+
+
+# ------------------------------------------------------------------ the instructor's kit
+
+
+def test_six_questions_a_chapter_one_of_them_a_prediction() -> None:
+    text = (KIT / "questions.md").read_text(encoding="utf-8")
+    for number in range(1, 9):
+        part = re.search(rf"^## Chapter {number}\b.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert part is not None
+        questions = re.findall(rf"^\*\*{number}\.(\d)", part[0], flags=re.MULTILINE)
+        assert questions == list("123456")
+        assert len(re.findall("Predict before you run", part[0])) == 1
+        assert part[0].count("*Answer.*") == 6
+
+
+def test_the_minutes_of_the_plan_are_whole_classes() -> None:
+    rows = re.findall(
+        r"^\| (\d) \|", (KIT / "plan.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert rows == list("12345678")
+
+
+def hidden_data(folder: Path) -> Path:
+    """Three speakers of the course's data, as somebody's hidden recordings."""
+    folder.mkdir()
+    for speaker in ("awb01", "awb02", "awb03"):
+        for path in sorted((REPOSITORY / "data" / "digits_en").glob(f"{speaker}_*.wav")):
+            shutil.copy(path, folder)
+    return folder
+
+
+def submission(folder: Path, **changes: object) -> Path:
+    folder.mkdir()
+    torch_model = models.LeNet5()
+    training.save_model(folder / "model.pt", torch_model, "lenet")
+    card = {
+        "claimed_accuracy": 0.12,
+        "claimed_interval": [0.05, 0.24],
+        "interval_over": "speakers",
+        "training_speakers": ["slt18", "kal03"],
+        "seeds": [0, 1, 2],
+    }
+    (folder / "card.json").write_text(json.dumps(card | changes), encoding="utf-8")
+    text = "# Data\n\n# Protocol\n\n# Results\n\n# Limits\n"
+    (folder / "card.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+def run_mark(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(KIT / "mark_submission.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8")
+
+
+def test_a_submission_is_marked(tmp_path: Path) -> None:
+    """A network that was never trained and whose author says so keeps the protocol's points."""
+    training.seed_everything(0)
+    hidden, honest = hidden_data(tmp_path / "hidden"), submission(tmp_path / "honest")
+    result = run_mark(honest, hidden, "--baseline", honest / "model.pt")
+    assert result.returncode == 0, result.stderr
+    assert "30 clips of 3 speakers" in result.stdout
+    assert "15 of 15  protocol" in result.stdout and "15 of 15  seeds" in result.stdout
+    assert " 0 of 10  accuracy" in result.stdout, "no better than the same model"
+    assert re.search(r"\d+ of 70 points by script", result.stdout)
+    assert "lacks the headings" not in result.stdout
+
+
+def result_of(accuracy: float, interval: tuple[float, float]) -> object:
+    return mark.Result(accuracy, interval, 60, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("claim", "over", "points"),
+    [
+        ([0.70, 0.85], "speakers", 30),  # honest and narrow
+        ([0.65, 0.90], "speakers", 25),
+        ([0.10, 1.00], "speakers", 20),  # right, and says little
+        ([0.81, 0.90], "speakers", 22),  # beside the accuracy, but in agreement
+        ([0.95, 0.99], "speakers", 0),
+        ([0.70, 0.85], "clips", 0),
+    ],
+)
+def test_the_interval_counts_more_than_the_accuracy(
+    claim: list[float], over: str, points: int
+) -> None:
+    card = {"claimed_interval": claim, "interval_over": over, "training_speakers": ["c"]}
+    assert mark.interval(card, result_of(0.8, (0.7, 0.9))).given == points
+    assert mark.protocol(card, result_of(0.8, (0.7, 0.9))).given == 15
+    assert mark.protocol({"training_speakers": ["a"]}, result_of(0.8, (0.7, 0.9))).given == 0
+    better = mark.accuracy(result_of(0.8, (0.7, 0.9)), result_of(0.5, (0.4, 0.6)))
+    assert better.given == better.possible == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"claimed_interval": [0.5]}, "two numbers"),
+        ({"claimed_interval": [0.5, 0.6], "claimed_accuracy": 0.9}, "lies in its interval"),
+        ({"seeds": 3}, "lacks seeds"),
+    ],
+)
+def test_a_bad_card_is_one_sentence(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    result = run_mark(submission(tmp_path / "bad", **changes), tmp_path)
+    assert result.returncode == 1 and words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_model_is_one_sentence(tmp_path: Path) -> None:
+    hidden, folder = hidden_data(tmp_path / "hidden"), submission(tmp_path / "none")
+    (folder / "model.pt").unlink()
+    result = run_mark(folder, hidden)
+    assert result.returncode == 1 and "model.pt" in result.stderr
+    assert "Traceback" not in result.stderr
