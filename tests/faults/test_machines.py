@@ -1,0 +1,147 @@
+"""Machines with other settings: threads, precision, locale, folders, ways to start a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from fault_tools import speak
+from test_notebooks import HUB, REPOSITORY, hub_environment
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "course_utils", *map(str, arguments)]
+
+
+def run(arguments: list[str], **options) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(arguments, capture_output=True, encoding="utf-8", **options)
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr[-3000:]
+    return result
+
+
+FAST = ("--layout", "speaker_digit", "--split", "clip", "--model", "lenet", "--epochs", 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 8])
+def test_training_works_with_few_and_many_threads(class_folder, tmp_path, tell, threads):
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    out = tmp_path / "out"
+    run(command("train", class_folder, *FAST, "--out", out), env=environment)
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert 1 <= metrics["threads"] <= threads
+    tell(1, f"{threads} threads: trained, judged and saved")
+
+
+FLOAT64 = """
+import sys
+from pathlib import Path
+import torch
+torch.set_default_dtype(torch.float64)
+from course_utils import audio, digits, features, models, plots, training
+folder, work = Path(sys.argv[1]), Path(sys.argv[2])
+waveform, rate = audio.load(folder / "p0_0.wav")
+assert waveform.dtype == torch.float32
+audio.save(work / "again.wav", waveform.double(), rate)
+audio.play(torch.rand(1, 800) - 0.5, rate)
+assert audio.resample(torch.rand(1, 800), 8000, 16000).dtype == torch.float64
+features.to_db(features.spectrogram(torch.rand(1, 8000)))
+features.resize(torch.rand(1, 90, 90), (80, 80))
+data = digits.SpokenDigits(folder, "speaker_digit")
+for name, recipe in training.RECIPES.items():
+    x = digits.pictures(data, recipe.kind, recipe.n_mels, recipe.n_frames, cache=work / "cache")
+    assert x.dtype == torch.float32
+    model = recipe.model()
+    training.fit(model, x, data.digits, x, data.digits, epochs=1, lr=1e-4, report=None,
+                 augment=training.augment if recipe.augmented else None)
+    training.evaluate(model, x, data.digits)
+    training.save_model(work / f"{name}.pt", model, name)
+    again, _ = training.load_model(work / f"{name}.pt")
+    assert torch.allclose(training.predict(again, x), training.predict(model, x), atol=1e-5)
+    print(name)
+"""
+
+
+@pytest.mark.slow
+def test_the_recogniser_works_where_the_default_precision_is_float64(class_folder, tmp_path, tell):
+    result = run([sys.executable, "-c", FLOAT64, str(class_folder), str(tmp_path)], cwd=REPOSITORY)
+    assert result.stdout.split() == ["notes", "mlp", "lenet", "cnn"]
+    tell(4, "read, resampled, played; four networks trained, saved and read again")
+
+
+@pytest.mark.slow
+def test_chinese_names_do_no_harm_where_the_locale_is_not_utf_8(tmp_path, tell):
+    folder = tmp_path / "班级 1"
+    folder.mkdir()
+    for person in ("王小明", "zoé", "a b"):
+        for digit in range(10):
+            speak(folder / f"{person}_{digit}.wav", digit)
+    environment = hub_environment(tmp_path) | {
+        "COURSE_WORK": str(tmp_path / "工作"), "TMPDIR": str(tmp_path),
+    }  # fmt: skip
+    encoding = run(
+        [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"], env=environment
+    )
+    assert encoding.stdout.strip() in ("ascii", "iso8859-1"), "this locale is UTF-8 after all"
+    out, options = tmp_path / "输出", {"env": environment, "cwd": tmp_path}
+    speaker = ("--split", "speaker:王小明")
+    run(command("train", folder, *FAST, *speaker, "--out", out), **options)
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics["per_speaker"]) == ["王小明"]
+    run(command("evaluate", out / "model.pt", folder, *FAST[:2]), **options)
+    files = sorted(folder.iterdir())
+    result = run(command("recognize", out / "model.pt", *files), **options)
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == list(map(str, files))
+    tell(3, "train, evaluate and recognize worked; names are whole in metrics.json")
+
+
+SPAWN = """
+import multiprocessing, sys
+from pathlib import Path
+import torch
+from course_utils import digits
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[2])
+    data = digits.SpokenDigits(sys.argv[1], "speaker_digit")
+    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
+    assert [int(digit) for _, digit in loader] == data.digits.tolist()
+    print(multiprocessing.get_start_method())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_read_recordings_however_processes_start(class_folder, tmp_path, tell, method):
+    if sys.platform == "win32" and method != "spawn":
+        pytest.skip("Windows has spawn only")
+    (tmp_path / "script.py").write_text(SPAWN, encoding="utf-8")
+    result = run([sys.executable, str(tmp_path / "script.py"), str(class_folder), method])
+    assert result.stdout.strip() == method
+    tell(1, f"{method}: two workers, each recording once and in order")
+
+
+@pytest.mark.slow
+def test_the_commands_work_in_a_read_only_course_without_a_network(
+    class_folder, tmp_path, private_mounts, tell
+):
+    home = tmp_path / "家 用" / "student"
+    for folder in (home / "elsewhere", home.parent / "tmp"):
+        folder.mkdir(parents=True)
+    out = home / "runs"
+    where = (tmp_path, REPOSITORY, home / "elsewhere")
+    for arguments in (
+        command("doctor"),
+        command("train", class_folder, *FAST, "--out", out),
+        command("evaluate", out / "model.pt", class_folder, *FAST[:2]),
+        command("recognize", out / "model.pt", class_folder / "p0_0.wav"),
+    ):
+        result = private_mounts(HUB, *where, *arguments, env=hub_environment(home))
+        assert result.returncode == 0, result.stdout[-1500:] + result.stderr[-1500:]
+    visible = {path.name for path in home.iterdir() if not path.name.startswith(".")}
+    assert visible == {"elsewhere", "runs", "speech-course"}
+    assert not list((home / "elsewhere").iterdir())
+    tell(4, "doctor, train, evaluate and recognize worked; written: speech-course and --out")
