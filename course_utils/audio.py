@@ -15,15 +15,16 @@ import operator
 import os
 import re
 import shlex
-import tempfile
+import stat
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 import soundfile
 import torch
 
-from course_utils.paths import REPOSITORY
+from course_utils.paths import REPOSITORY, write_whole
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -47,6 +48,9 @@ UNREADABLE = {
     rb"%PDF": ("a PDF document, not sound", "name a sound file"),
 }
 
+# What was loaded as it was named, and the recordings among it with their links resolved. To
+# resolve a link costs as much as to read a short clip, so that is left to the next `save`.
+_loaded: set[Path] = set()
 _read_here: set[Path] = set()
 _written_here: set[Path] = set()
 
@@ -96,7 +100,8 @@ def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple
                 )
             wanted = _frames_to_read(path, sound, frame_offset, num_frames)
             _check_length(path, sound, wanted)
-            sound.seek(frame_offset)
+            if frame_offset:
+                sound.seek(frame_offset)
             samples = sound.read(wanted, dtype="float32", always_2d=True)
             sample_rate = sound.samplerate
     except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
@@ -106,10 +111,9 @@ def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple
             f"{path.name} is cut off: it promises {wanted} samples and holds {len(samples)}; "
             "copy or download it again."
         )
-    waveform = torch.from_numpy(samples.T.copy())
+    waveform = torch.from_numpy(np.ascontiguousarray(samples.T))
     _check_values(path.name, waveform)
-    if path.resolve() not in _written_here:
-        _read_here.add(path.resolve())
+    _loaded.add(path.absolute())
     return waveform, sample_rate
 
 
@@ -143,7 +147,7 @@ def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
     try:
         _check_target(path)
         content = _encode(waveform, sample_rate, FORMATS[path.suffix.lower()], path.name)
-        _write_whole(path, content)
+        write_whole(path, content)
     except OSError as error:
         raise AudioError(
             f"{path} cannot be written ({error.strerror or error}): free some space, or choose a "
@@ -246,18 +250,18 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
 
 def _check_is_file(path: Path) -> None:
     try:
-        is_folder, is_file, size = path.is_dir(), path.is_file(), path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         raise AudioError(
             f"{path} does not exist: check the name and the folder ({Path.cwd()} is where you are)."
         ) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise AudioError(_why_unreadable(path, error)) from None
-    if is_folder:
+    if stat.S_ISDIR(found.st_mode):
         raise AudioError(f"{path} is a folder: name one of the files in it.")
-    if not is_file:
+    if not stat.S_ISREG(found.st_mode):
         raise AudioError(f"{path} is a device or a pipe: name a sound file.")
-    if size == 0:
+    if found.st_size == 0:
         raise AudioError(f"{path.name} is empty (0 bytes): copy or download it again.")
 
 
@@ -329,12 +333,12 @@ def _for_ffmpeg(name: str) -> str:
 
 
 def _check_values(name: str, waveform: torch.Tensor) -> None:
-    if not bool(torch.isfinite(waveform).all()):
+    largest = float(waveform.detach().abs().max())  # NaN, if one of the samples is
+    if not math.isfinite(largest):
         raise AudioError(
             f"{name} holds samples that are not numbers (NaN or infinity): write it again from "
             "a clean source."
         )
-    largest = float(waveform.detach().abs().max())
     if largest > LARGEST:
         raise AudioError(
             f"{name} holds samples as large as {largest:.0e}, which are no sound: write it again "
@@ -393,6 +397,8 @@ def _check_target(path: Path) -> None:
             f"{path.name} would change the course's own sounds: save it with "
             "output_path(name) instead."
         )
+    while _loaded:
+        _read_here.update({_loaded.pop().resolve()} - _written_here)
     if resolved in _read_here:
         raise AudioError(
             f"{path.name} is a recording that was read before and would be lost: "
@@ -429,18 +435,3 @@ def _encode(waveform: torch.Tensor, sample_rate: int, kind: str, name: str) -> b
     else:
         soundfile.write(buffer, integers, sample_rate, format=kind, subtype="PCM_16")
     return buffer.getvalue()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: nobody ever sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -68,6 +69,33 @@ def output_path(name: str | Path) -> Path:
         raise ValueError(f"{name} lies outside the output folder: use a plain file name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all: a kill or a full disk costs no earlier file.
+
+    Nobody ever sees half of it: what is written stands beside it until it is renamed.
+
+    Parameters: path, the file, whose folder exists; content, what the file shall hold.
+    Raises: OSError, if that fails; what stood there before is then untouched.
+
+    >>> write_whole(output_path("note.txt"), b"whole")
+    >>> output_path("note.txt").read_bytes()
+    b'whole'
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the new name without its bytes
+        Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
+        Path(temporary).replace(path)
+    except BaseException:  # an interruption by the keyboard too leaves nothing behind
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
 
 
 def _can_write(folder: Path) -> bool:

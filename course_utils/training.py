@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
 import pickle
 import random
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +20,7 @@ import torch
 from torch import distributed
 from torch.nn import functional
 
-from course_utils import models
+from course_utils import models, paths
 
 PREDICTED_AT_ONCE = 512
 MODEL_FORMAT = "course_utils model 1"
@@ -596,36 +594,25 @@ def _packed(content: dict[str, Any]) -> bytes:
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill or a full disk costs no earlier file.
+    """Write a file as `paths.write_whole` does, in a folder that is made if it is missing.
 
-    Parameters: the file, whose folder is made if it is missing; what it shall hold.
+    Parameters: path, the file; content, what it shall hold.
     Raises: TrainingError, if that fails.
 
     >>> from course_utils.paths import output_path
-    >>> write_whole(output_path("note.txt"), b"whole")
-    >>> output_path("note.txt").read_bytes()
+    >>> write_whole(output_path("runs/note.txt"), b"whole")
+    >>> output_path("runs/note.txt").read_bytes()
     b'whole'
     """
     path = Path(path)
-    temporary = None
-    try:  # beside the target first, then renamed
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        paths.write_whole(path, content)
     except OSError as error:
         raise TrainingError(
             f"{path} cannot be written ({error.strerror or error}): free some space or name "
             "another folder; what was saved there before is untouched."
         ) from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
 
 
 def _read_safely(path: Path, what: str) -> dict[str, Any]:

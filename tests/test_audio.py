@@ -315,6 +315,30 @@ def test_a_recording_that_was_read_is_not_written_over(tmp_path):
     assert (tmp_path / "mine.wav").read_bytes() == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("name", ["link.wav", "folder/../mine.wav", "elsewhere/mine.wav"])
+def test_a_recording_that_was_read_by_another_name_stays_safe(tmp_path, monkeypatch, name):
+    """A link, a way over a linked folder and back, and a name below where one was before."""
+    (tmp_path / "there" / "sounds").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "there")
+    Path("folder").symlink_to(tmp_path / "there" / "sounds")
+    Path("elsewhere").symlink_to(tmp_path / "there")
+    Path("link.wav").symlink_to("mine.wav")
+    soundfile.write("mine.wav", a_tone()[0].numpy(), 16000)
+    audio.load(name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AudioError, match="would be lost"):
+        audio.save(tmp_path / "there" / "mine.wav", a_tone(), 16000)
+
+
+def test_a_recording_stays_safe_after_something_else_was_saved(tmp_path):
+    soundfile.write(tmp_path / "mine.wav", a_tone()[0].numpy(), 16000)
+    audio.load(tmp_path / "mine.wav")
+    audio.save(tmp_path / "other.wav", a_tone(), 16000)
+    with pytest.raises(AudioError, match="would be lost"):
+        audio.save(tmp_path / "mine.wav", a_tone(), 16000)
+
+
 def test_what_save_made_may_be_made_again(tmp_path):
     audio.save(tmp_path / "a.wav", a_tone(), 16000)
     audio.load(tmp_path / "a.wav")

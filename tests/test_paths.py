@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from course_utils.paths import data_path, output_path, work_folder
+from course_utils.paths import data_path, output_path, work_folder, write_whole
 
 
 def test_a_sound_of_the_course_is_found_from_any_folder(tmp_path, monkeypatch):
@@ -38,6 +39,53 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "below"))
     with pytest.raises(PermissionError, match="COURSE_WORK"):
         work_folder()
+
+
+def test_a_file_is_written_whole_over_an_earlier_one(tmp_path):
+    for content in (b"first, and longer", b"second", b""):
+        write_whole(tmp_path / "note.txt", content)
+        assert (tmp_path / "note.txt").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks at POSIX's permissions")
+def test_what_is_written_may_be_read_by_the_others_of_a_class(tmp_path):
+    write_whole(tmp_path / "note.txt", b"for all")
+    assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("stopped_by", [OSError(28, "No space left"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_what_stood_there_survives_a_write_that_fails(tmp_path, monkeypatch, step, stopped_by):
+    (tmp_path / "note.txt").write_bytes(b"earlier")
+
+    def stop(*_):
+        raise stopped_by
+
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[step], stop)
+    with pytest.raises(type(stopped_by)):
+        write_whole(tmp_path / "note.txt", b"later")
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+    assert (tmp_path / "note.txt").read_bytes() == b"earlier"
+
+
+def test_a_folder_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "missing" / "note.txt", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX's signal that cannot be caught")
+def test_a_kill_in_the_middle_of_writing_costs_no_earlier_file(tmp_path):
+    (tmp_path / "note.txt").write_bytes(b"earlier")
+    script = (
+        "import os, signal, sys\n"
+        "from course_utils.paths import write_whole\n"
+        "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_whole(sys.argv[1], bytes(100000))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "note.txt"], env=os.environ)
+    assert done.returncode == -9
+    assert (tmp_path / "note.txt").read_bytes() == b"earlier"
 
 
 def test_importing_the_package_loads_nothing_heavy():
