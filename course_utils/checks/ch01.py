@@ -27,10 +27,14 @@ def ex1(answer: Callable[..., Any]) -> str | None:
     if abs(level_of_ones) > 0.01:
         return f"a waveform of ones has 0 dB and yours gives {level_of_ones:.2f} dB."
     assert level_of_half is not None
+    mixed = torch.tensor([[1.0, -1.0, 0.5, -0.5]], dtype=torch.float64)
+    level_of_mixed = _number(answer(mixed))
     if abs(level_of_half + 3.01) < 0.02:
+        if level_of_mixed is not None and abs(level_of_mixed - level_db(mixed) / 2) < 0.02:
+            return "yours is half of the level: the root of the power takes 20, not 10."
         return (
             "half the amplitude is -6.02 dB, yours gives -3.01: with the factor 10, square the "
-            "samples and take no root."
+            "samples."
         )
     if abs(level_of_half + 12.04) < 0.02:
         return "half the amplitude is -6.02 dB, yours gives -12.04: with power the factor is 10."
@@ -40,14 +44,15 @@ def ex1(answer: Callable[..., Any]) -> str | None:
         return "the factor 10 is missing: decibels are ten times the logarithm of the power."
     if abs(level_of_half + 6.02) > 0.02:
         return f"half the amplitude has -6.02 dB and yours gives {level_of_half:.2f}."
-    mixed = torch.tensor([[1.0, -1.0, 0.5, -0.5]], dtype=torch.float64)
-    level_of_mixed = _number(answer(mixed))
-    wanted = float(level_db(mixed))
-    if level_of_mixed is None or abs(level_of_mixed - wanted) > 0.01:
+    if level_of_mixed is None or abs(level_of_mixed - level_db(mixed)) > 0.01:
         return (
             "loud and soft samples together come out wrong: square, then take the mean, and the "
             "logarithm last."
         )
+    stereo = torch.tensor([[0.5, -0.5, 0.5], [0.0, 0.0, 0.25]])
+    level_of_stereo = _number(answer(stereo))
+    if level_of_stereo is None or abs(level_of_stereo - level_db(stereo)) > 0.01:
+        return "two channels come out wrong: one mean goes over the samples of both."
     return None
 
 
@@ -94,34 +99,44 @@ def power_spectrum(frame: torch.Tensor) -> torch.Tensor:
 @exercise(reference=power_spectrum)
 def ex3(answer: Callable[..., Any]) -> str | None:
     """Check a function `(frame [time]) -> power [time // 2 + 1]`."""
-    frame = torch.randn(400, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    given, wanted = torch.as_tensor(answer(frame.float())), power_spectrum(frame)
+    generator = torch.Generator().manual_seed(4)
+    for time, dtype in ((400, torch.float32), (256, torch.float64)):
+        frame = torch.randn(time, generator=generator, dtype=torch.float64)
+        hint = _hint_on_power(torch.as_tensor(answer(frame.to(dtype))).detach(), frame)
+        if hint:
+            return hint
+    return None
+
+
+def _hint_on_power(given: torch.Tensor, frame: torch.Tensor) -> str | None:
+    time, wanted = len(frame), power_spectrum(frame)
     if given.shape != wanted.shape:
         return (
-            f"the shape is {list(given.shape)} and [201] is needed: rfft gives the bins from 0 "
-            "to half the sample rate."
+            f"the shape is {list(given.shape)} and [{len(wanted)}] is needed: rfft gives the bins "
+            "from 0 to half the sample rate."
         )
     if given.is_complex():
         return "the values are complex: take the absolute value and square it."
-    given = given.double()
+
+    def power(values: torch.Tensor) -> torch.Tensor:
+        return torch.fft.rfft(values).abs() ** 2
+
+    symmetric = torch.hann_window(time, periodic=False, dtype=torch.float64)
+    hamming = torch.hamming_window(time, dtype=torch.float64)
     wrong = {
         "these are amplitudes: square the absolute values for the power.": wanted.sqrt(),
-        "the window is missing: multiply the frame by torch.hann_window first.": torch.fft.rfft(
-            frame
-        ).abs()
-        ** 2,
+        "the window is missing: multiply the frame by torch.hann_window first.": power(frame),
         "the window is symmetric: torch.hann_window(time) without periodic=False is needed.": (
-            torch.fft.rfft(
-                frame * torch.hann_window(400, periodic=False, dtype=torch.float64)
-            ).abs()
-            ** 2
+            power(frame * symmetric)
         ),
+        "that is a Hamming window: torch.hann_window(time) is needed.": power(frame * hamming),
         "these are decibels: return the power itself.": 10 * torch.log10(wanted),
+        "you divide by the length of the frame: return the power as rfft gives it.": wanted / time,
     }
-    if torch.allclose(given, wanted, rtol=1e-3, atol=1e-3):
+    if torch.allclose(given.double(), wanted, rtol=1e-3, atol=1e-3):
         return None
     for hint, values in wrong.items():
-        if torch.allclose(given, values, rtol=1e-3, atol=1e-3):
+        if torch.allclose(given.double(), values, rtol=1e-3, atol=1e-3):
             return hint
     return "the values differ: window first, then rfft, then the squared absolute value."
 

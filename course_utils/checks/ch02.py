@@ -35,7 +35,10 @@ def ex1(answer: Callable[..., Any]) -> str | None:
     if given.dtype != logits.float().dtype:
         return f"float32 logits came back as {given.dtype}: keep the dtype."
     large = torch.tensor([[1000.0, 1001.0, 1002.0], [1002.0, 1001.0, 1000.0]])
-    if not _near(_tensor(answer(large)), softmax(large), 1e-3):
+    given = _tensor(answer(large))
+    if given.isfinite().all() and not _near(given, softmax(large), 1e-3):
+        return "logits of 1000 come out wrong: use the logits as they are, without limits."
+    if not _near(given, softmax(large), 1e-3):
         return (
             "logits of 1000 overflow and give nan: subtract each row's maximum before exp, which "
             "changes no probability."
@@ -105,20 +108,23 @@ def ex2(answer: Callable[..., Any]) -> str | None:
         wanted = cut_into_parts(levels, length)
         given = _tensor(_ask(answer, levels, length, mismatch=left_over))
         if given.shape != wanted.shape:
-            return _hint_on_shape(given, wanted, f"[{bins}, {frames}] in parts of {length}")
+            return _hint_on_shape(given, wanted, frames)
         if not torch.equal(given, wanted.to(given.dtype)):
             return _hint_on_parts(given, levels, length)
     return None
 
 
-def _hint_on_shape(given: torch.Tensor, wanted: torch.Tensor, where: str) -> str:
+def _hint_on_shape(given: torch.Tensor, wanted: torch.Tensor, frames: int) -> str:
     parts, length, bins = wanted.shape
+    where = f"[{bins}, {frames}] in parts of {length}"
     if given.shape == (parts, bins, length):
         return (
             f"{where} give {list(given.shape)}, which is [parts, bins, length]: each frame must "
             "become a row, so bins come last."
         )
-    if given.ndim == 3 and given.shape[1:] == (length, bins) and given.shape[0] == parts + 1:
+    if given.ndim == 3 and given.shape[1:] == (length, bins) and len(given) > parts:
+        if frames % length == 0:
+            return f"{where} give {parts} parts, not {len(given)}: they follow without overlap."
         return f"{where} give {parts} whole parts, yours has one more: the last is not full."
     return (
         f"{where} must give {list(wanted.shape)}, [parts, length, bins], not {list(given.shape)}."
@@ -186,7 +192,7 @@ def ex3(answer: Callable[..., Any]) -> str | None:
         if not any(
             _near(given, wanted * factor, 2e-3) for factor in (1, (count / (count - 1)) ** 0.5)
         ):
-            return _hint_on_standardise(given, inputs) or keepdim
+            return _hint_on_standardise(given, inputs)
     silence = torch.full((2, 50, 80), -100.0)
     silence[1] = clips[1].float()
     given = _tensor(answer(silence))
@@ -200,22 +206,26 @@ def ex3(answer: Callable[..., Any]) -> str | None:
     return None
 
 
-def _hint_on_standardise(given: torch.Tensor, features: torch.Tensor) -> str | None:
+def _hint_on_standardise(given: torch.Tensor, features: torch.Tensor) -> str:
     """Name the formula that gives these wrong numbers, if it is one of the usual ones."""
 
     def scaled(dim: tuple[int, ...]) -> torch.Tensor:
         mean, deviation = features.mean(dim, keepdim=True), features.std(dim, keepdim=True)
         return (features - mean) / deviation
 
-    centred = features - features.mean(dim=(1, 2), keepdim=True)
+    mean, deviation = (value(dim=(1, 2), keepdim=True) for value in (features.mean, features.std))
+    centred = features - mean
     wrong = {
         "the mean is removed, and the division by the standard deviation is missing.": centred,
         "you divide by the variance: the standard deviation is its square root.": (
             centred / features.var(dim=(1, 2), keepdim=True)
         ),
-        "you divide without subtracting the mean first.": (
-            features / features.std(dim=(1, 2), keepdim=True)
+        "you divide without subtracting the mean first.": features / deviation,
+        "the mean comes off after the division: put brackets around features - mean.": (
+            features / deviation - mean
         ),
+        "the mean is right, and each bin has a deviation of its own: take it over the bins as "
+        "well, dim=(1, 2).": centred / features.std(1, keepdim=True),
         "one mean for the whole batch lets a loud clip change a quiet one: average over frames "
         "and bins only, dim=(1, 2).": scaled((0, 1, 2)),
         "each bin has a mean of its own here: average over the bins as well, dim=(1, 2).": scaled(
@@ -239,7 +249,10 @@ def _hint_on_standardise(given: torch.Tensor, features: torch.Tensor) -> str | N
             "the mean is right and the scale is not: what keeps the deviation above 0 must be far "
             "smaller than it, such as 1e-5."
         )
-    return None
+    return (
+        "the values are wrong: from each clip subtract its mean and divide by its standard "
+        "deviation, both over its frames and bins, dim=(1, 2)."
+    )
 
 
 def _ask(answer: Callable[..., Any], *arguments: Any, mismatch: str) -> Any:

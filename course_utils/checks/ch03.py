@@ -101,6 +101,9 @@ def adam_step(
     return theta, m, s
 
 
+RATE = 0.03  # of the steps that are checked; a rate that an answer sets itself must show
+
+
 @exercise(reference=adam_step)
 def ex2(answer: Callable[..., Any]) -> str | None:
     """Check a function `(theta, gradient, m, s, t, learning_rate) -> (theta, m, s)`."""
@@ -110,17 +113,17 @@ def ex2(answer: Callable[..., Any]) -> str | None:
     )
     start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     expected = torch.nn.Parameter(start.clone())
-    adam = torch.optim.Adam([expected], lr=0.1)
+    adam = torch.optim.Adam([expected], lr=RATE)
     theta, m, s = start, torch.zeros_like(start), torch.zeros_like(start)
     steps = []
     for t, gradient in enumerate(gradients, 1):
         expected.grad = gradient.clone()
         adam.step()
         steps.append((theta, gradient, m, s, t, expected.detach().clone()))
-        theta, m, s = adam_step(theta, gradient, m, s, t, 0.1)
+        theta, m, s = adam_step(theta, gradient, m, s, t, RATE)
     # The last step first: in step 1 a sum and a corrected mean look the same.
     for theta, gradient, m, s, t, wanted in reversed(steps):
-        result = _tensors(answer(theta, gradient, m, s, t, 0.1), 3)
+        result = _tensors(answer(theta, gradient, m, s, t, RATE), 3)
         if result is None or any(value.shape != start.shape for value in result):
             return "return three tensors, theta, m and s, each of the shape of theta."
         hint = _adam_hint(result, (theta, gradient, m, s), t, wanted)
@@ -136,7 +139,7 @@ def _adam_hint(
     expected: torch.Tensor,
 ) -> str | None:
     theta, gradient, m, s = given
-    right_theta, right_m, right_s = adam_step(theta, gradient, m, s, t, 0.1)
+    right_theta, right_m, right_s = adam_step(theta, gradient, m, s, t, RATE)
     at = f"in step t = {t} "
     if _close(result[1], right_s) and _close(result[2], right_m):
         return "m and s are swapped: return theta, m, s in this order."
@@ -159,32 +162,35 @@ def _adam_hint(
         return None
     m_hat, s_hat = right_m / (1 - 0.9**t), right_s / (1 - 0.999**t)
     for step, hint in (
-        (-0.1 * m_hat / (s_hat.sqrt() + 1e-8), "the step goes uphill: subtract it from theta."),
+        (-RATE * m_hat / (s_hat.sqrt() + 1e-8), "the step goes uphill: subtract it from theta."),
         (
-            0.1 * right_m / (right_s.sqrt() + 1e-8),
+            RATE * right_m / (right_s.sqrt() + 1e-8),
             "the corrections are missing, as in the notes' comment: divide m and s by 1 - beta**t.",
         ),
         (
-            0.1 * m_hat / (right_s.sqrt() + 1e-8),
+            RATE * m_hat / (right_s.sqrt() + 1e-8),
             "s is not corrected: divide it by 1 - 0.999**t too.",
         ),
-        (0.1 * right_m / (s_hat.sqrt() + 1e-8), "m is not corrected: divide it by 1 - 0.9**t."),
-        (0.1 * m_hat / (s_hat + 1e-8), "the square root of s is missing."),
+        (RATE * right_m / (s_hat.sqrt() + 1e-8), "m is not corrected: divide it by 1 - 0.9**t."),
+        (RATE * m_hat / (s_hat + 1e-8), "the square root of s is missing."),
         (
-            0.1 * m_hat / (s_hat + 1e-8).sqrt(),
+            RATE * m_hat / (s_hat + 1e-8).sqrt(),
             "epsilon is added under the root: add it to the root.",
         ),
         (
-            0.1 * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t) * right_m / (right_s.sqrt() + 1e-8),
+            RATE * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t) * right_m / (right_s.sqrt() + 1e-8),
             "epsilon is added too early: divide s by 1 - 0.999**t first, then take the root.",
         ),
-        (0.1 * m_hat / s_hat.sqrt(), "epsilon is missing: add 1e-8 to the root of s."),
+        (RATE * m_hat / s_hat.sqrt(), "epsilon is missing: add 1e-8 to the root of s."),
         (m_hat / (s_hat.sqrt() + 1e-8), "the learning rate is missing from the step."),
-        (0.1 * gradient, "that is the step of SGD: divide the corrected m by the root of s."),
+        (RATE * gradient, "that is the step of SGD: divide the corrected m by the root of s."),
     ):
         if _close(moved, step, atol=1e-9):
             return hint
-    if t > 1 and _close(moved, 0.1 * right_m / 0.1 / ((right_s / 0.001).sqrt() + 1e-8), atol=1e-9):
+    for rate in (0.1, 0.01, 0.001):
+        if _close(moved, rate * m_hat / (s_hat.sqrt() + 1e-8), atol=1e-9):
+            return f"your step has the fixed rate {rate}: use learning_rate, which is {RATE} here."
+    if t > 1 and _close(moved, RATE * right_m / 0.1 / ((right_s / 0.001).sqrt() + 1e-8), atol=1e-9):
         return "your corrections stay those of the first step: they need the power t."
     return (
         at + "theta is wrong, m and s are right: subtract learning_rate * (corrected m) / "

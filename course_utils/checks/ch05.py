@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from course_utils.checks.exercise import exercise
-
-
-def _as_tensor(result: Any) -> torch.Tensor | None:
-    """Turn a tensor, an array or a list of numbers into float64; None for anything else."""
-    try:
-        return torch.as_tensor(np.asarray(result.detach() if hasattr(result, "detach") else result))
-    except (TypeError, ValueError):
-        return None
+from course_utils.checks.exercise import as_numbers, as_tensor, exercise
 
 
 def _close(result: torch.Tensor, wanted: torch.Tensor) -> bool:
@@ -44,7 +35,7 @@ def ex1(answer: Any) -> str | None:
 
 
 def _echo_fault(result: Any, waveform: torch.Tensor, delay: int, strength: float) -> str | None:
-    given = _as_tensor(result)
+    given = as_tensor(result)
     if given is None:
         return f"a tensor [channels, time + delay] is needed, not a {type(result).__name__}."
     wanted = _add_echo(waveform, delay, strength)
@@ -115,13 +106,7 @@ FIELD = 1 + 2 * (1 + 2 + 4)  # frames seen through dilations 1, 2, 4
 @exercise(reference=[*(out * (c * cells + 1) for c, out, cells in SIZES), FIELD])
 def ex2(answer: Any) -> str | None:
     """The parameters of three convolutions, biases included, and a receptive field."""
-    if not hasattr(answer, "__len__"):
-        return "four numbers are needed, in one list."
-    if any(number is ... for number in answer):
-        return "there are dots left: give all four numbers."
-    given = [float(number) for number in answer]
-    if len(given) != len(SIZES) + 1:
-        return f"four numbers are needed, in one list, and there are {len(given)}."
+    given = as_numbers(answer, len(SIZES) + 1)
     for name, number, (channels, out, cells) in zip(LAYERS, given[:3], SIZES, strict=True):
         hint = _count_fault(number, channels, out, cells)
         if hint:
@@ -198,7 +183,7 @@ def ex3(answer: Any) -> str | None:
 def _pool_fault(result: Any, x: torch.Tensor, size: int, stride: int) -> str | None:
     if isinstance(result, tuple):
         return "max over an axis returns values and places: take its .values, or use amax."
-    given = _as_tensor(result)
+    given = as_tensor(result)
     if given is None:
         return f"a tensor [..., height, width] is needed, not a {type(result).__name__}."
     wanted = _max_pool(x, size, stride)

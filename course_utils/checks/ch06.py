@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from course_utils.checks.exercise import exercise
+from course_utils.checks.exercise import as_numbers, as_tensor, exercise
 
 FLAT = 16 * 7 * 9  # 40 x 48 cells after two convolutions and two poolings
 LINEAR1 = 120 * (FLAT + 1)
 WHOLE = 61706 - 120 * (400 + 1) + LINEAR1
-
-
-def _as_tensor(result: Any) -> torch.Tensor | None:
-    """Turn a tensor, an array or a list of numbers into a tensor; None for anything else."""
-    try:
-        return torch.as_tensor(np.asarray(result.detach() if hasattr(result, "detach") else result))
-    except (TypeError, ValueError):
-        return None
 
 
 def _close(result: torch.Tensor, wanted: torch.Tensor) -> bool:
@@ -31,11 +22,7 @@ def _close(result: torch.Tensor, wanted: torch.Tensor) -> bool:
 @exercise(reference=[FLAT, LINEAR1, WHOLE])
 def ex1(answer: Any) -> str | None:
     """LeNet-5 for 40 x 48 pictures: values after flatten, weights of linear1, all weights."""
-    if any(number is ... for number in answer):
-        return "there are dots left: give all three numbers."
-    given = [float(number) for number in answer]
-    if len(given) != 3:
-        return f"three numbers are needed, in one list, and there are {len(given)}."
+    given = as_numbers(answer, 3)
     return _flat_fault(given[0]) or _linear1_fault(given[1]) or _whole_fault(given[2])
 
 
@@ -121,7 +108,7 @@ def ex2(answer: Any) -> str | None:
 def _subsample_fault(
     result: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
 ) -> str | None:
-    given = _as_tensor(result)
+    given = as_tensor(result)
     if given is None:
         return f"a tensor [batch, channels, height, width] is needed, not {type(result).__name__}."
     wanted = _subsample(x, weight, bias)
@@ -183,7 +170,7 @@ def ex3(answer: Any) -> str | None:
     generator = torch.Generator().manual_seed(6)
     x = 1 + torch.rand(200, 150, generator=generator)  # no zeros of its own
     for p in (0.2, 0.6):
-        first, second = (_as_tensor(answer(x.clone(), p, True)) for _ in range(2))
+        first, second = (as_tensor(answer(x.clone(), p, True)) for _ in range(2))
         if first is None or second is None:
             return "a tensor of the shape of x is needed."
         hint = _dropped_fault(first, x, p)
@@ -191,7 +178,7 @@ def ex3(answer: Any) -> str | None:
             return hint
         if torch.equal(first, second):
             return "two calls dropped the same values: draw new random numbers in each call."
-    quiet = _as_tensor(answer(x.clone(), 0.6, False))
+    quiet = as_tensor(answer(x.clone(), 0.6, False))
     if quiet is None or quiet.shape != x.shape:
         return "with training False a tensor of the shape of x is needed, x itself."
     if not _close(quiet, x):

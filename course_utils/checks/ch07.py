@@ -125,6 +125,12 @@ def _hint_on_pitch(found: float, pitch: float, sample_rate: int) -> str | None:
         return None
     if not math.isfinite(found) or found <= 0:
         return f"{found} is no pitch: does your range of indices begin at 0?"
+    without_offset = sample_rate / (sample_rate / pitch - sample_rate // 400)
+    if abs(found - without_offset) < 0.02 * without_offset:
+        return (
+            f"{found:.0f} Hz is too high: the search begins at sample_rate // 400, so add that to "
+            "the place of the peak in the part that you searched."
+        )
     if near(sample_rate / pitch):
         return (
             f"{found:.0f} is the period in samples, not the pitch: divide sample_rate "
@@ -138,8 +144,9 @@ def _hint_on_pitch(found: float, pitch: float, sample_rate: int) -> str | None:
         return f"use the sample_rate that is given: here it is {sample_rate} Hz."
     if found > 400:
         return (
-            f"{found:.0f} Hz is above any voice: small indices hold the envelope, so begin to "
-            "search at sample_rate / 400, and add the beginning of the search to the index."
+            f"{found:.0f} Hz is above any voice: in the cepstrum small indices hold the envelope, "
+            "so begin to search at sample_rate / 400; in the spectrum the strongest harmonic need "
+            "not be the first."
         )
     if near(pitch / 2) or near(pitch / 3):
         return f"{found:.0f} Hz is an octave or more too low: the first high peak is at one period."
@@ -182,6 +189,8 @@ def ex3(answer: Callable[[torch.Tensor], Any]) -> str | None:
     silent = levels[0].clone()
     silent[0, 3] = -100.0
     result = answer(silent.clone())
+    if result.shape != silent.shape:
+        return f"the shape {list(silent.shape)} became {list(result.shape)} with a silent bin."
     if not bool(torch.isfinite(result).all()):
         return (
             "a bin that never changes becomes NaN or infinite: its standard deviation is 0, so "
@@ -189,6 +198,8 @@ def ex3(answer: Callable[[torch.Tensor], Any]) -> str | None:
         )
     if float(result[0, 3].abs().max()) > 1e-2:
         return "a bin that never changes must become 0: subtract its mean before dividing."
+    if not _close(result, _normalise(silent)):
+        return "a bin that never changes must not touch the other bins: treat each on its own."
     return None
 
 

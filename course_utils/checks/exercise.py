@@ -76,6 +76,38 @@ def exercise(reference: Any) -> Callable[[Callable[[Any], str | None]], Check]:
     return lambda find_fault: Check(find_fault, reference)
 
 
+def as_tensor(result: Any) -> torch.Tensor | None:
+    """Return a tensor, an array or a list of numbers as a tensor; None for anything else.
+
+    >>> as_tensor([1.0, 2.0]), as_tensor("loud")
+    (tensor([1., 2.], dtype=torch.float64), None)
+    """
+    try:
+        return torch.as_tensor(np.asarray(result.detach() if hasattr(result, "detach") else result))
+    except (TypeError, ValueError):
+        return None
+
+
+def as_numbers(answer: Any, count: int) -> list[float]:
+    """Return an answer of `count` numbers, a list, a tuple or a tensor of them, as floats.
+
+    Raises: Fault, with the hint, if it is anything else.
+
+    >>> as_numbers((156, 2416), 2)
+    [156.0, 2416.0]
+    """
+    word = {3: "three", 4: "four"}.get(count, str(count))
+    if isinstance(answer, str | dict) or not hasattr(answer, "__len__"):
+        raise Fault(f"{word} numbers are needed, in one list.")
+    if any(number is ... for number in answer):
+        raise Fault(f"there are dots left: give all {word} numbers.")
+    if any(isinstance(number, str) for number in answer):
+        raise Fault("these are texts: write the numbers without quotation marks.")
+    if len(answer) != count:
+        raise Fault(f"{word} numbers are needed, in one list, and there are {len(answer)}.")
+    return [float(number) for number in answer]
+
+
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:

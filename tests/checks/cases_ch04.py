@@ -1,15 +1,12 @@
-"""The checks of chapter 4 accept what is right and say what is wrong."""
+"""Right and wrong answers to the exercises of chapter 4, and what the wrong ones are told."""
 
 import math
 
 import numpy as np
-import pytest
 import torch
 from torch.nn import functional
 
 from course_utils.checks import ch04
-
-EXERCISES = [ch04.ex1, ch04.ex2, ch04.ex3]
 
 
 def each(logits, targets):
@@ -107,7 +104,11 @@ RIGHT = [
     (ch04.ex2, by_jacobian),
     (ch04.ex3, averaged),
     (ch04.ex3, lambda classes, accuracy: np.float32(ch04.stuck_loss(classes, accuracy))),
+    (ch04.ex1, lambda z, t: functional.nll_loss(z.log_softmax(1), t)[None]),
+    (ch04.ex2, lambda z, t: torch.func.grad(lambda q: each(q.softmax(-1), t).mean())(z)),
+    (ch04.ex3, lambda c, a: math.log1p((c - 1) / math.e) + 1 - a),
 ]
+
 
 WRONG = [
     (ch04.ex1, lambda z, t: -each(z, t).mean(), "the sign is wrong"),
@@ -175,42 +176,14 @@ WRONG = [
     (ch04.ex3, lambda c, a: [1.0, 2.0], "return one number"),
     (ch04.ex3, lambda c, a: 2.361, "it is not 2.361"),
     (ch04.ex3, lambda c, a: "2.361", "raised"),
+    (ch04.ex1, lambda z, t: each(z, z.argmax(1)).mean(), "the value is wrong"),
+    (
+        ch04.ex1,
+        lambda z, t: z.logsumexp((0, 1)) - z[torch.arange(len(t)), t].mean(),
+        "the value is wrong",
+    ),
+    (ch04.ex2, lambda z, t: each(z.softmax(-1), t).mean(), "the shape of z"),
+    (ch04.ex2, gradient(lambda p, g, y: p * g - p * (p * p * g).sum(-1, keepdim=True)), "one row"),
+    (ch04.ex3, lambda c, a: math.log(1 + (c - 1) * math.e) - a, "it is not 2.9373"),
+    (ch04.ex3, lambda c, a: math.log(math.e + c - 1) * (1 - a), "it is not 1.7228"),
 ]
-
-
-def hint_of(check, answer, capsys):
-    """Return whether the check accepts the answer, and the sentence that it prints."""
-    accepted = check(answer)
-    return accepted, capsys.readouterr().out.strip()
-
-
-@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
-def test_the_starter_is_told_what_to_do(check, capsys):
-    accepted, hint = hint_of(check, lambda *_: ..., capsys)
-    assert accepted is False
-    assert "replace the dots" in hint
-
-
-@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
-def test_the_reference_is_right(check):
-    assert check(check.reference) is True
-    assert check.or_reference(None) is check.reference
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_other_right_answers_are_accepted(check, answer):
-    assert check(answer) is True
-
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG)
-def test_wrong_answers_get_a_hint_of_their_own(check, answer, words, capsys):
-    accepted, hint = hint_of(check, answer, capsys)
-    assert accepted is False
-    assert words in hint
-    assert hint.count("\n") == 0
-
-
-@pytest.mark.parametrize("check", EXERCISES, ids=lambda check: check.__name__)
-def test_no_two_wrong_answers_get_the_same_hint(check, capsys):
-    hints = [hint_of(check, answer, capsys)[1] for other, answer, _ in WRONG if other is check]
-    assert len(hints) == len(set(hints)) >= 3

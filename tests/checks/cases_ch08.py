@@ -1,4 +1,4 @@
-"""The checks of chapter 8: right answers of every form pass, each wrong one gets its own hint."""
+"""Right and wrong answers to the exercises of chapter 8, and what the wrong ones are told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import statistics
 
 import numpy as np
-import pytest
 import torch
 from scipy import stats
 
@@ -25,6 +24,10 @@ def power_by_loop(batch, lengths):
 
 def power_by_numpy(batch, lengths):
     return np.array([np.mean(b[0, :n] ** 2) for b, n in zip(batch.numpy(), lengths, strict=True)])
+
+
+def power_by_stack(batch, lengths):
+    return torch.stack([batch[i, :, : int(n)].pow(2).mean() for i, n in enumerate(lengths)])
 
 
 def power_by_where(batch, lengths):
@@ -97,7 +100,11 @@ RIGHT = [
     (ch08.ex3, interval_by_torch),
     (ch08.ex3, training.speaker_interval),
     (ch08.ex3, lambda a: list(interval_by_scipy(a))),
+    (ch08.ex1, power_by_stack),
+    (ch08.ex2, lambda s, p: {i for i in s if sum(i in names(s, part) for part in p) >= 2}),
+    (ch08.ex3, lambda a: np.array(interval_by_scipy(a))),
 ]
+
 
 WRONG = [
     (ch08.ex1, lambda b, n: ..., "no answer"),
@@ -154,30 +161,11 @@ WRONG = [
     (ch08.ex3, interval_with(lambda s, m: 0.5 * t_of(m) * s / m**0.5), "half too wide"),
     (ch08.ex3, interval_with(lambda s, m: s / m**0.5), "standard error"),
     (ch08.ex3, interval_with(lambda s, m: 0.3), "times as wide"),
+    (ch08.ex1, lambda b, n: power_by_where(b, n) * n / (n - 1), "ones"),
+    (ch08.ex1, lambda b, n: mean_of(lambda x: x)(b, n) ** 2, "ones"),
+    (ch08.ex2, lambda s, p: names(s, p[0]) & names(s, p[1]) & names(s, p[2]), "leak was missed"),
+    (ch08.ex2, lambda s, p: dict.fromkeys(leaks_by_count(s, p)), "set of speakers"),
+    (ch08.ex3, lambda a: (min(a), max(a)), "times as wide"),
+    (ch08.ex3, lambda a: (sum(a) / len(a), t_of(len(a)) * stats.sem(a)), "middle"),
+    (ch08.ex3, interval_with(lambda s, m: t_of(m) * s**2 / m**0.5), "times as wide"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answers_of_every_form_are_accepted(check, answer, capsys):
-    assert check(answer)
-    assert capsys.readouterr().out == "Right.\n"
-    assert check.or_reference(answer) is answer
-
-
-@pytest.mark.parametrize(("check", "answer", "word"), WRONG)
-def test_wrong_answer_gets_a_hint_of_its_own(check, answer, word, capsys):
-    assert not check(answer)
-    said = capsys.readouterr().out
-    assert said.startswith("Not yet: ") and said.count("\n") == 1
-    assert word in said
-    assert check.or_reference(answer) is check.reference
-
-
-@pytest.mark.parametrize("check", [ch08.ex1, ch08.ex2, ch08.ex3])
-def test_hints_differ(check, capsys):
-    hints = []
-    for other, answer, _ in WRONG:
-        if other is check:
-            check(answer)
-            hints.append(capsys.readouterr().out)
-    assert len(set(hints)) >= len(hints) - 1  # one hint may serve two answers

@@ -1,29 +1,13 @@
-"""The checks of chapter 7: right answers in several forms pass, each wrong one gets its hint."""
+"""Right and wrong answers to the exercises of chapter 7, and what the wrong ones are told."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import pytest
 import torch
 
 from course_utils.checks import ch07
-
-CHECKS = [ch07.ex1, ch07.ex2, ch07.ex3]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_starter_is_told_to_replace_the_dots(check, capsys):
-    assert check(lambda *arguments: ...) is False
-    assert "no answer yet" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_reference_is_right_and_is_the_fallback(check, capsys):
-    assert check(check.reference) is True
-    assert check.or_reference(lambda *arguments: ...) is check.reference
-    assert "Right." in capsys.readouterr().out
 
 
 def to_mel(hz):
@@ -72,22 +56,20 @@ def normalise_by_layer_norm(levels):
     return torch.nn.functional.layer_norm(levels, levels.shape[-1:])
 
 
-@pytest.mark.parametrize(
-    ("check", "answer"),
-    [
-        (ch07.ex1, centres_by_loop),
-        (ch07.ex1, centres_natural),
-        (ch07.ex1, centres_with_torch),
-        (ch07.ex2, pitch_by_autocorrelation),
-        (ch07.ex2, pitch_with_torch),
-        (ch07.ex2, lambda frame, rate: np.float32(pitch_by_autocorrelation(frame, rate))),
-        (ch07.ex3, normalise_biased),
-        (ch07.ex3, normalise_by_layer_norm),
-        (ch07.ex3, lambda levels: normalise_biased(levels.double())),
-    ],
-)
-def test_other_right_answers_are_accepted(check, answer, capsys):
-    assert check(answer) is True, capsys.readouterr().out
+RIGHT = [
+    (ch07.ex1, centres_by_loop),
+    (ch07.ex1, centres_natural),
+    (ch07.ex1, centres_with_torch),
+    (ch07.ex2, pitch_by_autocorrelation),
+    (ch07.ex2, pitch_with_torch),
+    (ch07.ex2, lambda frame, rate: np.float32(pitch_by_autocorrelation(frame, rate))),
+    (ch07.ex3, normalise_biased),
+    (ch07.ex3, normalise_by_layer_norm),
+    (ch07.ex3, lambda levels: normalise_biased(levels.double())),
+    (ch07.ex1, lambda n, a, b: [torch.tensor(hz) for hz in centres_by_loop(n, a, b)]),
+    (ch07.ex2, lambda frame, rate: torch.tensor([pitch_by_autocorrelation(frame, rate)])),
+    (ch07.ex3, lambda x: (x - x.mean(-1)[..., None]) / x.std(-1)[..., None].clamp(min=1e-6)),
+]
 
 
 def mels_between(n, low, high):
@@ -149,6 +131,15 @@ def normalise_plain(levels):
     return (levels - levels.mean(-1, keepdim=True)) / levels.std(-1, keepdim=True)
 
 
+def pitch_by_zero_crossings(frame, sample_rate):
+    return sample_rate * np.count_nonzero(np.diff(np.sign(frame))) / 2 / len(frame)
+
+
+def zeros_for_all_beside_silence(levels):
+    silent = (levels.std(-1) == 0).any()
+    return torch.zeros_like(levels) if silent else normalise_biased(levels)
+
+
 WRONG = [
     (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 2, a, b)), "edges: leave out"),
     (ch07.ex1, lambda n, a, b: np.linspace(a, b, n + 2)[1:-1], "equal steps in Hz"),
@@ -174,6 +165,8 @@ WRONG = [
     (ch07.ex2, lambda x, rate: np.zeros(3), "one number"),
     (ch07.ex2, lambda x, rate: float("inf"), "no pitch"),
     (ch07.ex2, lambda x, rate: 80.0, "logarithm"),
+    (ch07.ex2, strongest_harmonic, "strongest harmonic"),
+    (ch07.ex2, pitch_without_offset, "add that to"),
     (ch07.ex3, lambda x: (x - x.mean(-2, True)) / x.std(-2, keepdim=True), "dim=-2"),
     (ch07.ex3, normalise_global, "whole picture"),
     (ch07.ex3, lambda x: x - x.mean(-1, keepdim=True), "mean is gone"),
@@ -187,35 +180,10 @@ WRONG = [
     (ch07.ex3, lambda x: (x - x.mean(2, True)) / x.std(2, keepdim=True).clamp(1e-5), "dim=-1"),
     (ch07.ex3, lambda x: (x - x.mean(-1, True)) / x.std(), "means are right"),
     (ch07.ex3, lambda x: x.numpy(), "return a tensor"),
+    (ch07.ex1, lambda n, a, b: np.geomspace(max(a, 1), b, n + 2)[1:-1], "n_mels + 2 equal steps"),
+    (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 1, a, b)[1:]), "n_mels + 2 equal steps"),
+    (ch07.ex2, pitch_by_zero_crossings, "above any voice"),
+    (ch07.ex2, lambda x, rate: float("nan"), "no pitch"),
+    (ch07.ex3, lambda x: x / x.abs().amax(-1, keepdim=True), "mean 0 and standard deviation 1"),
+    (ch07.ex3, zeros_for_all_beside_silence, "must not touch the other bins"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "word"), WRONG)
-def test_wrong_answers_get_their_own_hint(check, answer, word, capsys):
-    assert check(answer) is False
-    hint = capsys.readouterr().out
-    assert word in hint, hint
-    assert "raised" not in hint
-
-
-def test_strongest_harmonic_is_never_taken_for_the_pitch(capsys):
-    assert ch07.ex2(strongest_harmonic) is False
-    assert ch07.ex2(pitch_without_offset) is False
-    assert "raised" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_hints_of_an_exercise_all_differ(check, capsys):
-    hints = []
-    for wrong, answer, _ in WRONG:
-        if wrong is check:
-            check(answer)
-            hints.append(capsys.readouterr().out)
-    assert len(set(hints)) == len(hints) >= 3
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("answer", [None, ..., 3, "text", lambda: 1, lambda *a: 1 / 0])
-def test_checks_never_raise(check, answer, capsys):
-    assert check(answer) is False
-    assert capsys.readouterr().out.startswith("Not yet: ")
