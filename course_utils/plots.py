@@ -207,7 +207,8 @@ def plot_confusion(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts > 0):
-        colour = "white" if shares[row, column] > 0.5 else "black"
+        # On this colour map black is readable up to here, and white from here on.
+        colour = "white" if shares[row, column] > 0.72 else "black"
         ax.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour)
     ticks = range(len(counts))
     ax.set(title=_plain(title), xlabel="Predicted digit", ylabel="True digit")
