@@ -17,6 +17,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from course_utils import models, training
+from course_utils.__main__ import parser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BOOK = REPOSITORY / "book"
@@ -192,6 +193,42 @@ def test_six_questions_a_chapter_one_of_them_a_prediction() -> None:
         assert questions == list("123456")
         assert len(re.findall("Predict before you run", part[0])) == 1
         assert part[0].count("*Answer.*") == 6
+
+
+def section_minutes(chapter: Path) -> dict[str, int]:
+    """What the teacher's notes say, by the number of the section that they follow."""
+    minutes: dict[str, int] = {}
+    section = ""
+    for cell in json.loads(chapter.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if heading := re.match(r"## (\d\.\d+) ", text):
+            section = heading[1]
+        if note := re.match(r"\*For the teacher, (\d+) min", text):
+            minutes[section] = int(note[1])
+    return minutes
+
+
+def test_what_the_cut_list_saves_is_what_the_sections_take() -> None:
+    minutes = {section: m for path in CHAPTERS for section, m in section_minutes(path).items()}
+    rows = re.findall(
+        r"^\| (\d\.\d) (.+?) \| (\d+) min \|",
+        (KIT / "plan.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert len(rows) >= 4
+    for section, words, saved in rows:
+        whole = not words.startswith("beyond") and section != "1.7"  # 1.7 shares its note
+        assert int(saved) == minutes[section] if whole else int(saved) < minutes[section]
+
+
+def test_the_commands_of_the_assignments_are_ones_that_the_course_has() -> None:
+    text = (KIT / "assignments.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\.venv/bin/python -m course_utils (.+)$", text, flags=re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert parser().parse_args(command.split()).run
+    baseline = parser().parse_args(commands[0].split())
+    assert f"--baseline {baseline.out}/model.pt" in text
 
 
 def test_the_minutes_of_the_plan_are_whole_classes() -> None:
