@@ -429,7 +429,12 @@ def _fill(data: SpokenDigits, settings: dict[str, Any], result: Any) -> None:
             continue  # nothing will be returned: only complete the list
         for sample_rate, clips in by_rate.items():
             indices = [index for index, _ in clips]
-            result[indices] = _make([waveform for _, waveform in clips], sample_rate, settings)
+            try:
+                result[indices] = _make([waveform for _, waveform in clips], sample_rate, settings)
+            except audio.AudioError:  # says of no file, so each is tried
+                for index, waveform in clips:
+                    if problem := _picture_problem(waveform, sample_rate, settings):
+                        problems[data.paths[index]] = problem
     if problems:
         raise DataError(_report(data.root, data.layout, problems))
 
@@ -444,10 +449,21 @@ def _make(
     )
 
 
+def _picture_problem(
+    waveform: torch.Tensor, sample_rate: int, settings: dict[str, Any]
+) -> str | None:
+    try:
+        _make([waveform], sample_rate, settings)
+    except audio.AudioError as error:
+        return f"cannot be used ({error})"
+    return None
+
+
 def _cached(data: SpokenDigits, settings: dict[str, Any], folder: Path) -> torch.Tensor:
     import numpy as np
 
-    path = folder / f"pictures-{_key(data, settings)}.npy"
+    key = _key(data, settings)
+    path = folder / f"pictures-{key}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or not a whole file
         # Mode c: mapped from the file, and nothing that is done to the tensor reaches the file.
         mapped = np.load(path, mmap_mode="c")
@@ -463,6 +479,8 @@ def _cached(data: SpokenDigits, settings: dict[str, Any], folder: Path) -> torch
     temporary = Path(name)
     try:
         _write_array(data, settings, temporary)
+        if _key(data, settings) != key:  # a recording was replaced meanwhile: keep nothing
+            return torch.from_numpy(np.load(temporary))
         temporary.replace(path)  # whole or not at all, whoever else writes the same file
         return torch.from_numpy(np.load(path, mmap_mode="c"))
     except OSError as error:

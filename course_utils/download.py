@@ -177,6 +177,8 @@ def _only_one(target: Path) -> Iterator[None]:
             raise DownloadError(
                 f"Another download into {target} is running: wait for it to end."
             ) from None
+        for staging in target.glob(".recordings-*"):  # left by one that was killed
+            shutil.rmtree(staging, ignore_errors=True)
         yield
 
 

@@ -131,6 +131,7 @@ PAUSE_SECONDS = 0.20
 LEAST_LEVEL_DB = -75.0
 LEAST_CONTRAST_DB = 9.0
 BLOCK = 8192  # frames transformed at a time: bounds the memory that a long recording takes
+MAX_FRAMES = 1_000_000  # nearly three hours; a damaged header may tell a rate of 1 Hz
 
 
 def notes_pictures(waveforms: Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
@@ -138,6 +139,7 @@ def notes_pictures(waveforms: Sequence[torch.Tensor], sample_rate: int) -> torch
 
     Parameters: waveforms, float32 tensors [1, time]; their sample rate in Hz.
     Returns: float32 tensor [clips, 1, 80, 80].
+    Raises: AudioError, if a waveform would be too long at 16 kHz.
     Source: the course's lecture notes, chapter 8.
 
     >>> notes_pictures([torch.zeros(1, 8000), torch.zeros(1, 9000)], 16000).shape
@@ -165,6 +167,7 @@ def log_mel_pictures(
         width of a picture.
     Returns: float32 tensor [clips, 1, n_mels, n_frames] in [-2, 2]; low frequencies first.
         A clip's picture does not depend on the other clips.
+    Raises: AudioError, as `log_mel_frames`.
 
     >>> log_mel_pictures([torch.randn(1, 8000), torch.randn(1, 300)], 8000).shape
     torch.Size([2, 1, 40, 48])
@@ -207,6 +210,7 @@ def log_mel_frames(
     Parameters: waveforms, float32 tensors [1, time]; their sample rate in Hz; n_mels.
     Returns: a list of float32 tensors [frames, n_mels], in dB, -130 at least, where frames is
         the number of steps begun.
+    Raises: AudioError, if a waveform has over a million frames.
 
     >>> [len(frames) for frames in log_mel_frames([torch.zeros(1, 800), torch.zeros(1, 90)], 8000)]
     [10, 2]
@@ -217,6 +221,13 @@ def log_mel_frames(
     parts = []
     for waveform in waveforms:
         steps = max(1, math.ceil(waveform.shape[-1] / step))
+        if steps > MAX_FRAMES:
+            from course_utils.audio import AudioError
+
+            raise AudioError(
+                f"A waveform of {waveform.shape[-1]} samples at {sample_rate} Hz has too many "
+                "frames for a picture: check its sample rate, or cut it into parts."
+            )
         after = steps * step - waveform.shape[-1] + window_length - step - before
         padded = torch.nn.functional.pad(waveform[0].float(), (before, after))
         parts.append(padded.unfold(0, window_length, step))

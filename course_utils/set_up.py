@@ -327,9 +327,9 @@ def pip_install(arguments: List[str], lock_descriptor: int) -> None:
     ignored = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME")
     environment = {name: value for name, value in os.environ.items() if name not in ignored}
     start = LOG.stat().st_size if LOG.exists() else 0
-    # pip keeps the lock too: if this script is killed, pip goes on, and the next run must wait.
-    keep = {} if os.name == "nt" else {"pass_fds": (lock_descriptor,)}
-    status = subprocess.call(command, cwd=str(REPOSITORY), env=environment, **keep)  # type: ignore
+    status = subprocess.call(
+        command, cwd=str(REPOSITORY), env=environment, **keep_lock(lock_descriptor)
+    )
     if status:
         with LOG.open(encoding="utf-8", errors="replace") as file:
             file.seek(start)
@@ -351,7 +351,14 @@ def remove_environment() -> None:
             "command again.".format(VENV)
         )
     try:
-        shutil.rmtree(str(VENV))
+        MARKER.touch()  # stays to the end: whoever kills this leaves a folder known as ours
+        for path in VENV.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(str(path))
+            elif path != MARKER:
+                path.unlink()
+        MARKER.unlink()
+        VENV.rmdir()
     except OSError as error:
         raise SetUpError(
             "The unfinished environment {} can't be removed ({}): close every program that uses "
@@ -359,7 +366,12 @@ def remove_environment() -> None:
         ) from None
 
 
-def make_environment(python: List[str]) -> None:
+def keep_lock(descriptor: int) -> Dict:
+    """Options with which a child keeps the lock: if this is killed, the next run waits for it."""
+    return {} if os.name == "nt" else {"pass_fds": (descriptor,)}
+
+
+def make_environment(python: List[str], lock_descriptor: int) -> None:
     """Make an empty environment with ``python``. Raises SetUpError when that fails."""
     remove_environment()
     version = "{}.{}".format(*(probe(python) or {})["version"])
@@ -367,7 +379,10 @@ def make_environment(python: List[str]) -> None:
     VENV.mkdir()
     MARKER.touch()
     result = subprocess.run(
-        python + ["-m", "venv", str(VENV)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        python + ["-m", "venv", str(VENV)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **keep_lock(lock_descriptor),
     )
     if result.returncode:
         output = result.stdout.decode(errors="replace").strip()
@@ -397,7 +412,7 @@ def install() -> None:
             say("The course has changed: bringing the environment up to date ...")
             os.replace(str(STAMP), str(set_aside))
         else:
-            make_environment(python)
+            make_environment(python, descriptor)
         LOG.write_text("", encoding="utf-8")
         try:
             # Small, and needed to build this package: it shows early whether there is a network.
@@ -481,10 +496,13 @@ def copy_notebooks(source: Path, target: Path) -> List[Path]:
         if not (copy.exists() and (digest in known or not known)):
             number = 1
             while not _write_new(copy, content):
+                if copy.read_bytes() == content:  # by a run that was killed before its record
+                    break
                 suffix = "_update{}".format("" if number == 1 else number)
                 copy = target / (chapter.stem + suffix + ".ipynb")
                 number += 1
-            added.append(copy)
+            else:
+                added.append(copy)
         if digest not in known:
             known.append(digest)
     temporary = record.with_suffix(".tmp")

@@ -337,6 +337,38 @@ def test_a_changed_recording_or_setting_is_noticed(people, tmp_path):
     assert len(list(cache.iterdir())) == 3
 
 
+def test_a_recording_replaced_before_it_is_read_leaves_no_wrong_cache(
+    people, tmp_path, monkeypatch
+):
+    data, cache, fill = (
+        SpokenDigits(people, layout="speaker_digit"),
+        tmp_path / "cache",
+        digits._fill,
+    )
+    right, content = digits.pictures(data), (people / "p00_0.wav").read_bytes()
+
+    def replace_and_fill(*arguments: object) -> None:
+        write(people / "p00_0.wav", seed=999)
+        fill(*arguments)
+
+    monkeypatch.setattr(digits, "_fill", replace_and_fill)
+    meanwhile = digits.pictures(data, cache=cache)
+    assert not torch.equal(meanwhile[0], right[0]) and torch.equal(meanwhile[1:], right[1:])
+    monkeypatch.undo()
+    (people / "p00_0.wav").write_bytes(content)
+    assert torch.equal(digits.pictures(data, cache=cache), right)
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", ["notes", "log_mel"])
+def test_bad_files_at_an_absurd_sample_rate_are_named(people, kind):
+    for name in ("p03_3.wav", "p11_9.wav"):
+        soundfile.write(str(people / name), np.zeros(1_000_001, dtype="int16"), 1)
+    soundfile.write(str(people / "p04_4.wav"), np.ones(200) / 2, 1)  # odd, but short
+    with pytest.raises(DataError, match=r"2 files .*p03_3\.wav.* 1 Hz.*p11_9\.wav"):
+        digits.pictures(SpokenDigits(people, layout="speaker_digit"), kind)
+
+
 @pytest.mark.parametrize("damage", ["half", "empty", "noise"])
 def test_a_damaged_cache_is_computed_anew(people, tmp_path, damage):
     data = SpokenDigits(people, layout="speaker_digit")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 from fault_tools import speak
-from test_notebooks import HUB, REPOSITORY, hub_environment
+from test_notebooks import CHAPTERS, HUB, PROOF, REPOSITORY, hub_environment
+from test_set_up import course, index, set_up
+
+__all__ = ["course", "index"]  # fixtures
 
 
 def command(*arguments: object) -> list[str]:
@@ -145,3 +149,52 @@ def test_the_commands_work_in_a_read_only_course_without_a_network(
     assert visible == {"elsewhere", "runs", "speech-course"}
     assert not list((home / "elsewhere").iterdir())
     tell(4, "doctor, train, evaluate and recognize worked; written: speech-course and --out")
+
+
+@pytest.mark.slow
+def test_slides_book_and_student_edition_are_made_without_a_network(tmp_path, private_mounts, tell):
+    alone = 'ip link set lo up; exec "$@"'
+    assert private_mounts(alone, sys.executable, "-c", PROOF).stdout == "True\n", "a network"
+    slides, book, student = (tmp_path / name for name in ("slides", "book", "student"))
+    for script, *options in (
+        ("make_slides.py", "--to", slides),
+        ("make_book.py", "--to", book),
+        ("make_student_edition.py", student),
+    ):
+        made = private_mounts(alone, sys.executable, REPOSITORY / "book" / script, *options)
+        assert made.returncode == 0, made.stdout[-1500:] + made.stderr[-1500:]
+    stems = {path.stem for path in CHAPTERS}
+    assert {path.stem for path in slides.glob("*.html")} == stems
+    assert {path.stem for path in (book / "notebooks").glob("*.html")} == stems
+    assert {path.stem for path in student.glob("notebooks/*.ipynb")} == stems
+    tell(3, "eight decks, the book and the student edition were made")
+
+
+@pytest.mark.slow
+def test_each_python_of_this_machine_makes_the_environment(course, tell):
+    """All that the set-up would choose from; the doctor too must speak before there is torch."""
+    pythons = {}
+    for command in set_up.candidates():
+        facts = set_up.probe(command)
+        if facts and set_up.complaint(facts) is None:
+            pythons.setdefault("{}.{}".format(*facts["version"]), command)
+    plain = {k: v for k, v in course.environment.items() if not k.startswith("PYTHON")}
+    for version, command in pythons.items():
+        shutil.rmtree(course.venv, ignore_errors=True)
+        script = str(course.folder / "course_utils" / "set_up.py")
+        run([*command, script, "install"], env=plain)
+        stamp = json.loads(course.stamp.read_text(encoding="utf-8"))
+        python = course.venv / set_up.venv_python().relative_to(set_up.VENV)
+        assert stamp["python"] == version == set_up.version_of(python)
+        doctor = subprocess.run(
+            [python, "-m", "course_utils", "doctor"],
+            cwd=REPOSITORY,
+            env=plain,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert doctor.returncode == 1 and doctor.stderr == "", doctor.stderr
+        rows = doctor.stdout.splitlines()
+        assert rows[0].startswith(f"ok    Python          {version}."), rows[0]
+        assert any(row.startswith("FAIL  torch ") for row in rows), "it is not in this environment"
+    tell(len(pythons), f"Python {', '.join(sorted(pythons))}: environment made, doctor understood")

@@ -6,13 +6,13 @@ import re
 
 import pytest
 from fault_tools import is_one_sentence
-from write_pages import FAULTS, MESSAGES, elsewhere, messages, messages_page, sentence
+from write_pages import ELSEWHERE, FAULTS, MESSAGES, elsewhere, messages, messages_page, sentence
 
 from course_utils.audio import UNREADABLE
 
 # The first words of a cure, as an order. Behind "or", "and" or a condition they count as well.
 CURES = """
-    add ask call change check choose close convert copy count delete divide download end fetch
+    add ask call change check choose close convert copy count cut delete divide download end fetch
     free give install look make mend move name open pass play put read record remove replace
     resample restore run save say set split take train try turn unpack use wait write
 """
@@ -54,6 +54,14 @@ def test_the_table_of_messages_is_up_to_date():
     assert MESSAGES.read_text(encoding="utf-8") == messages_page(), (
         "run python tests/faults/write_pages.py messages"
     )
+
+
+@pytest.mark.parametrize("pattern", ["no_such_test", "killed|no_such_test"])
+def test_a_pattern_of_the_page_that_fits_no_test_would_be_found(monkeypatch, pattern):
+    assert len(elsewhere()) > 50
+    monkeypatch.setitem(ELSEWHERE["test_processes"], "test_set_up.py", pattern)
+    with pytest.raises(LookupError, match="no_such_test"):
+        elsewhere()
 
 
 def test_the_table_of_faults_has_a_line_for_each_test(repository):

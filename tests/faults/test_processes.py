@@ -8,22 +8,26 @@ import io
 import multiprocessing
 import os
 import queue
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_download import EXPECTED, GOOD, NAMES, fetch_fsdd, serve, whole
 from test_execute_notebooks import SCRIPT, write
+from test_set_up import Course, course, index, set_up
 
 from course_utils import digits, training
 from course_utils.__main__ import main
 from course_utils.digits import SpokenDigits
 
-__all__ = ["serve"]  # a fixture
+__all__ = ["course", "index", "serve"]  # fixtures
 LAYOUT = ("--layout", "speaker_digit")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -132,6 +136,7 @@ def test_kill_9_while_downloading_ends_with_the_right_files(
             recordings.rmdir()
     fetch_fsdd(tmp_path / "fsdd", server.url, **EXPECTED)
     assert {path.name for path in (tmp_path / "fsdd" / "recordings").iterdir()} == set(NAMES)
+    assert {path.name for path in (tmp_path / "fsdd").iterdir()} == {".download.lock", "recordings"}
     tell(killed, "never a part of the recordings; the next run ended with all of them, checked")
 
 
@@ -165,6 +170,187 @@ def test_kill_9_while_notebooks_are_run_leaves_whole_files(tmp_path, tell):
     assert [file.name for file in tmp_path.iterdir()] == ["01_a.ipynb"], "leftovers are removed"
     assert killed, "some kills must come before the end"
     tell(killed, "each file as it was or complete; the next run gives the same file")
+
+
+def inside(course: Course, pattern: str) -> bool:
+    return any((course.venv / "lib").glob(f"*/site-packages/{pattern}"))
+
+
+# What a set-up has reached when it is killed.
+STAGES = {
+    "the folder": lambda course: (course.venv / "made_by_the_course").exists(),
+    "pip": lambda course: inside(course, "pip"),
+    "pip has begun": lambda course: course.log.exists() and course.log.stat().st_size > 0,
+    "the first package": lambda course: inside(course, "setuptools-80*"),
+    "the course": lambda course: inside(course, "course_utils.pth"),
+    "the stamp": lambda course: course.stamp.exists(),
+}
+
+
+def set_up_until(course: Course, reached) -> subprocess.Popen[bytes]:
+    """Start a set-up in a group of its own; return when it has reached a stage, or its end."""
+    process = subprocess.Popen(
+        course.command("install"),
+        env=course.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not reached(course) and process.poll() is None:
+        time.sleep(0.001)
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # six environments are made, each twice
+def test_kill_9_while_the_course_is_set_up_is_mended_by_the_same_command(course, tell):
+    """Each second time only the script is killed, so that what it started goes on alone."""
+    killed, chance = 0, random.Random(0)
+    for number, reached in enumerate(STAGES.values()):
+        shutil.rmtree(course.venv, ignore_errors=True)
+        course.log.unlink(missing_ok=True)
+        process = set_up_until(course, reached)
+        time.sleep(chance.uniform(0, 0.05))
+        killed += process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if number % 2 else os.kill)(process.pid, signal.SIGKILL)
+        process.wait()
+        result = course.run("install")
+        assert result.returncode == 0, result.stdout + result.stderr
+        python = course.venv / set_up.venv_python().relative_to(set_up.VENV)
+        subprocess.run([python, "-c", "import course_utils, pip"], check=True, cwd=course.venv)
+        assert course.stamp.exists() and course.run("install").stdout == "", "nothing is left to do"
+    assert killed, "some kills must come before the end"
+    tell(killed, "the same command, run again, made a whole environment each time")
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_set_up_alone_makes_the_next_one_wait_for_what_it_started(course, tell):
+    """What it started stands still until the next one waits, and then goes on."""
+    process = set_up_until(course, STAGES["pip"])
+    os.killpg(process.pid, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    following = subprocess.Popen(
+        course.command("install"), env=course.environment, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    assert following.stdout is not None
+    first = following.stdout.readline()
+    os.killpg(process.pid, signal.SIGCONT)
+    rest, _ = following.communicate()
+    assert "waiting for it to end" in first and "complete" in rest
+    assert following.returncode == 0 and course.stamp.exists()
+    tell(1, "it waited, and then made a whole environment")
+
+
+def killed_before_step(step: int, work) -> bool:
+    """Run work in a process that ends by -9 before it does its so many-th thing to a file.
+
+    Returns: whether it came so far.
+    """
+    left = step
+
+    def hook(event: str, _: object) -> None:
+        nonlocal left
+        if event == "open" or event.startswith("os.") and event != "os.kill":
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def child() -> None:
+        sys.addaudithook(hook)
+        work()
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -9), "the work itself failed"
+    return process.exitcode == -9
+
+
+def test_kill_9_before_each_step_of_removing_an_environment_lets_the_next_run_end_it(
+    tmp_path, monkeypatch, tell
+):
+    venv = tmp_path / ".venv"
+    monkeypatch.setattr(set_up, "VENV", venv)
+    monkeypatch.setattr(set_up, "MARKER", venv / "made_by_the_course")
+    killed, alive = 0, True
+    while alive:
+        for name in ("bin/python", "include/a", "lib/b/c", "made_by_the_course", "pyvenv.cfg"):
+            (venv / name).parent.mkdir(parents=True, exist_ok=True)
+            (venv / name).touch()
+        (venv / "lib64").symlink_to("lib")
+        alive = killed_before_step(killed + 1, set_up.remove_environment)
+        killed += alive
+        set_up.remove_environment()
+        assert not venv.exists()
+    assert killed > 10
+    tell(killed, "never taken for a folder of somebody else; the next run removed it")
+
+
+@pytest.mark.slow
+def test_kill_9_before_each_step_of_handing_out_chapters_loses_no_work(tmp_path, tell):
+    source, given = tmp_path / "notebooks", tmp_path / "given"
+    source.mkdir()
+    for name in ("01_a.ipynb", "02_b.ipynb"):
+        (source / name).write_text(f"{name}, first", encoding="utf-8")
+    set_up.copy_notebooks(source, given)
+    (given / "01_a.ipynb").write_text("my answers", encoding="utf-8")
+    (source / "01_a.ipynb").write_text("mended", encoding="utf-8")
+    (source / "03_c.ipynb").write_text("new", encoding="utf-8")
+    right = {
+        "01_a.ipynb": "my answers", "01_a_update.ipynb": "mended",
+        "02_b.ipynb": "02_b.ipynb, first", "03_c.ipynb": "new",
+    }  # fmt: skip
+    killed, alive = 0, True
+    while alive:
+        target = tmp_path / str(killed)
+        shutil.copytree(given, target)
+        alive = killed_before_step(killed + 1, lambda to=target: set_up.copy_notebooks(source, to))
+        killed += alive
+        set_up.copy_notebooks(source, target)
+        assert {p.name: p.read_text(encoding="utf-8") for p in target.glob("*.ipynb")} == right
+        assert set_up.copy_notebooks(source, target) == []
+    assert killed > 10
+    tell(killed, "the next run hands out the same chapters, each once; answers as they were")
+
+
+@pytest.mark.slow
+def test_kill_9_before_each_step_of_unpacking_a_download_leaves_nothing_half_made(tmp_path, tell):
+    (tmp_path / "fsdd.tar.gz").write_bytes(GOOD)
+    killed, alive = 0, True
+    while alive:
+        target = tmp_path / str(killed)
+
+        def work(target: Path = target) -> None:
+            fetch_fsdd(target, archive=tmp_path / "fsdd.tar.gz", **EXPECTED)
+
+        alive = killed_before_step(killed + 1, work)
+        killed += alive
+        work()
+        assert {path.name for path in (target / "recordings").iterdir()} == set(NAMES)
+        assert {path.name for path in target.iterdir()} <= {".download.lock", "recordings"}
+    assert killed > len(NAMES)
+    tell(killed, "all recordings or none; the next run ended with all of them and nothing else")
+
+
+@pytest.mark.slow
+def test_kill_9_before_each_step_of_keeping_pictures_leaves_whole_ones(
+    tmp_path, class_folder, tell
+):
+    for path in class_folder.glob("p[1-5]_*"):
+        path.unlink()
+    data = SpokenDigits(class_folder, "speaker_digit")
+    right = digits.pictures(data)
+    killed, alive = 0, True
+    while alive:
+        cache = tmp_path / str(killed)
+        alive = killed_before_step(killed + 1, lambda to=cache: digits.pictures(data, cache=to))
+        killed += alive
+        assert all(torch.equal(torch.from_numpy(np.load(p)), right) for p in cache.glob("*.npy"))
+        assert torch.equal(digits.pictures(data, cache=cache), right)
+    assert killed > 20
+    tell(killed, "never half of the pictures; the next run gave all of them")
 
 
 # --- Ctrl-C -----------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html.parser
+import importlib.util
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import numpy as np
@@ -18,12 +21,27 @@ import torch
 from fault_tools import is_one_sentence, speak
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nbconvert import HTMLExporter
 
 from course_utils import audio, digits, models, plots, training
 from course_utils.digits import SpokenDigits
 from course_utils.training import TrainingError
 
+BOOK = Path(__file__).resolve().parents[2] / "book"
 HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def load(path: Path) -> ModuleType:
+    """Import a script that is in no package."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+browser = load(BOOK.parent / "tests" / "browser" / "conftest.py")
+chromium, offline = browser.chromium, browser.offline
 
 
 class Malicious:
@@ -185,29 +203,96 @@ def test_no_label_of_a_player_becomes_html(tell):
     tell(len(tried_labels), "shown as text")
 
 
-def test_a_hostile_name_in_a_picture_stays_text_in_a_page(tmp_path, monkeypatch, tell):
-    """Title, text alternative and player in a notebook, made into a page by nbconvert."""
-    from nbconvert import HTMLExporter
+NAME = f"{HOSTILE}_7.wav"
 
+
+@pytest.fixture
+def hostile_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A notebook, run, whose outputs show the name of a recording in every way there is."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **more: shown.append((data, more)))
-    name = f"{HOSTILE}_7.wav"
-    speak(tmp_path / name)
-    data = SpokenDigits(tmp_path, "speaker_digit")
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    speak(recordings / NAME)
+    data = SpokenDigits(recordings, "speaker_digit")
     waveform, rate = data.load(0)
     ax = plots.plot_waveform(waveform, rate, title=data.speakers[0])
-    plots.show(ax.figure, f"The recording {name}")
+    plots.show(ax.figure, f"The recording {NAME}")
     ((picture, more),) = shown
-    output = nbformat.v4.new_output("display_data", picture, metadata=more["metadata"])
-    player = nbformat.v4.new_output(
-        "display_data", {"text/html": audio.play(waveform, rate, name).data}
-    )
-    text = nbformat.v4.new_output("stream", name="stdout", text=f"{data.paths[0].name}\n")
-    cell = nbformat.v4.new_code_cell("1", outputs=[output, player, text], execution_count=1)
-    page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
-    assert "onerror" in page, "the name is on the page, so something is tested"
-    assert not [tag for tag, names in Tags(page).found if "onerror" in names]
-    tell(4, "title, text alternative, player and printed name stay text")
+    (recordings / NAME).write_bytes(b"no sound")
+    with pytest.raises(audio.AudioError) as caught:
+        audio.load(recordings / NAME)
+    sentence = str(caught.value)
+    player = {"text/html": audio.play(waveform, rate, NAME).data}
+    make = nbformat.v4.new_output
+    outputs = [
+        make("display_data", picture, metadata=more["metadata"]),
+        make("display_data", player),
+        make("execute_result", {"text/plain": repr(data.paths[0])}, execution_count=1),
+        make("stream", name="stdout", text=f"{NAME}\n"),
+        make("stream", name="stderr", text=f"UserWarning: {sentence}\n"),
+        make("error", ename="AudioError", evalue=sentence, traceback=[f"AudioError: {sentence}"]),
+    ]
+    slide = {"slideshow": {"slide_type": "slide"}}
+    cells = [
+        nbformat.v4.new_markdown_cell("# A title", metadata=slide),
+        nbformat.v4.new_code_cell("1", outputs=outputs, execution_count=1),
+    ]
+    path = tmp_path / "notebook" / f"{HOSTILE}.ipynb"
+    path.parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def as_page(path: Path, folder: Path) -> Path:
+    """The notebook as nbconvert shows it."""
+    page, _ = HTMLExporter().from_notebook_node(nbformat.read(path, as_version=4))
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    return folder / "page.html"
+
+
+def as_slides(path: Path, folder: Path) -> Path:
+    """The notebook as the course's slides."""
+    command = [sys.executable, BOOK / "make_slides.py", path, "--to", folder]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / f"{path.stem}.html"
+
+
+def as_book(path: Path, folder: Path) -> Path:
+    """The notebook as the only page of a book."""
+    source = folder / "source"
+    (source / "_static").mkdir(parents=True)
+    for name in ("conf.py", "book.css", "book.js"):
+        shutil.copy(BOOK / name, source if name == "conf.py" else source / "_static")
+    notebook = load(BOOK / "make_book.py").book_notebook(path)
+    nbformat.write(nbformat.from_dict(notebook), source / "index.ipynb")
+    subprocess.run([sys.executable, "-m", "sphinx", "-q", source, folder / "book"], check=True)
+    return folder / "book" / "index.html"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [as_page, as_slides, as_book])
+def test_a_hostile_name_in_the_outputs_of_a_notebook_stays_text(
+    hostile_notebook, tmp_path, offline, tell, make
+):
+    """In a real browser, where the name would run if it were taken for HTML."""
+    html_file, alerts = make(hostile_notebook, tmp_path), []
+    page = offline.new_page()
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    page.set_content(HOSTILE)
+    page.wait_for_function("() => true")
+    assert alerts, "the name does not run here, so nothing would be proved"
+    alerts.clear()
+    page.goto(html_file.as_uri(), wait_until="load")
+    if make is as_slides:
+        page.wait_for_function("document.documentElement.dataset.ready")
+    assert page.locator("[onerror], img[src='x']").count() == 0 and not alerts
+    assert NAME in page.locator("figcaption").text_content()
+    alts = page.locator("img").evaluate_all("all => all.map(image => image.alt)")
+    assert make is as_page or alts == [f"The recording {NAME}"], "nbconvert leaves it out"
+    text = page.locator("body").text_content()
+    assert text.count(HOSTILE) >= 4, "the name is on the page as text"
+    tell(6, f"{make.__name__[3:]}: title, text alternative, player, result, print, errors are text")
 
 
 TITLES = ["$\\frac{$", "a$b$c", "$$$", "\\alpha", "100 %", "a_b^c", "$\\undefined{x}$", HOSTILE]
