@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 # Tests never write into a student's my_work. One folder for each test process.
 _WORK = tempfile.TemporaryDirectory(prefix="course_work_", ignore_cleanup_errors=True)
 os.environ["COURSE_WORK"] = _WORK.name
+# What a shell starts in the background ignores Ctrl-C; the tests send it to themselves and others.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -41,7 +41,7 @@ def load(path: Path) -> ModuleType:
 
 
 browser = load(BOOK.parent / "tests" / "browser" / "conftest.py")
-chromium, offline = browser.chromium, browser.offline
+launch, chromium, offline = browser.launch, browser.chromium, browser.offline
 
 
 class Malicious:
