@@ -63,7 +63,7 @@ RECIPES = {
     ),
     "mlp": Recipe(models.MLP, n_mels=80, n_frames=80, lr=1e-3),
     "lenet": Recipe(models.LeNet5, n_mels=32, n_frames=32, lr=4e-3),
-    "cnn": Recipe(models.SmallCNN),
+    "cnn": Recipe(models.Ensemble),
 }
 
 
@@ -131,7 +131,8 @@ def fit(
     of each batch.
 
     Parameters:
-        model: takes features [batch, ...], returns logits [batch, classes]; changed in place.
+        model: takes features [batch, ...], returns logits [batch, classes], or in training
+            [batch, classes, members] as `models.Ensemble` does; changed in place.
         train_features, valid_features: float32 tensors [clips, ...], on the CPU.
         train_labels, valid_labels: int64 tensors [clips]. With None and None for the validation
             part, the weights of the last epoch stay.
@@ -198,6 +199,8 @@ def fit(
                 if augment is not None:
                     features = augment(features)
                 logits = network(features)
+                if logits.dim() == 3:  # [batch, digits, members]: the same labels for each
+                    labels = labels[:, None].expand(-1, logits.shape[2])
                 loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
                 optimizer.zero_grad()
                 loss.backward()

@@ -1,4 +1,4 @@
-"""The four networks: their sizes, and that they can learn."""
+"""The networks: their sizes, and that they can learn."""
 
 import pytest
 import torch
@@ -13,10 +13,11 @@ from course_utils import models, training
         (models.MLP, (80, 80), 3_282_442),
         (models.LeNet5, (32, 32), 61_706),
         (models.SmallCNN, (40, 48), 105_202),
+        (models.Ensemble, (40, 48), 122_478),
     ],
 )
 def test_shapes_and_parameters(network, picture, parameters):
-    model = network()
+    model = network().eval()
     assert model(torch.zeros(3, 1, *picture)).shape == (3, 10)
     assert models.count_parameters(model) == parameters
 
@@ -41,3 +42,25 @@ def test_a_wrong_picture_size_is_an_error_and_not_another_batch_size(network):
 def test_the_notes_network_changes_the_batch_size_silently():
     """The fault that chapter 2 shows and MLP repairs."""
     assert models.NotesNetwork()(torch.zeros(4, 1, 40, 80)).shape == (2, 10)
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members_probabilities():
+    ensemble = models.Ensemble().eval()
+    pictures = torch.randn(5, 1, 40, 48)
+    alone = [member(pictures).softmax(dim=1) for member in ensemble.members]
+    assert torch.allclose(training.predict(ensemble, pictures), sum(alone) / 3, atol=1e-6)
+
+
+def test_the_members_of_an_ensemble_learn_alone():
+    """What one of them is taught does not depend on what the others answer."""
+    pictures, labels = torch.randn(10, 1, 40, 48), torch.arange(10)
+    gradients = []
+    for scale in (1.0, 100.0):
+        training.seed_everything(0)
+        ensemble = models.Ensemble()
+        with torch.no_grad():
+            ensemble.members[1].linear.weight.mul_(scale)
+        targets = labels[:, None].expand(-1, 3)
+        torch.nn.functional.cross_entropy(ensemble(pictures), targets).backward()
+        gradients.append(ensemble.members[0].linear.weight.grad)
+    assert torch.equal(*gradients)
