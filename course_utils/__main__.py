@@ -106,7 +106,7 @@ def _add_train(commands: Any) -> None:
         choices=["notes", "mlp", "lenet", "cnn"],
         default="cnn",
         help="notes: the lecture notes' network and recipe; mlp: the same repaired; lenet: "
-        "LeNet-5; cnn: the small network that chapter 8 ends with (default)",
+        "LeNet-5; cnn: the three small CNNs that chapter 8 ends with (default)",
     )
     train.add_argument("--epochs", type=_count, metavar="N", help="passes over the training part")
     train.add_argument("--seed", type=int, default=0, metavar="S", help="0 if not given")
