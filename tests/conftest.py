@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
 
 # One thread a process: two test processes share the machine, and trained numbers depend on it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -23,6 +29,17 @@ os.environ["COURSE_WORK"] = _WORK.name
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",  # in containers everybody is root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
 
 # The same inputs in every run: a student's `make test` must not fail by chance.
 settings.register_profile("course", derandomize=True)
@@ -45,6 +62,43 @@ def fsdd_dir() -> Path:
     if not (path / "recordings").is_dir():
         pytest.fail(f"FSDD_DIR is {folder}, which has no folder named recordings.")
     return path
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Browser]]:
+    """A function that starts Chromium, with further arguments.
+
+    Without Chromium tests are skipped; in CI that is a failure. Playwright's event loop blocks
+    those of other tests in the same process, so it ends with the module.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        reason = "Chromium is not installed (Debian: apt install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        yield lambda *more: playwright.chromium.launch(
+            executable_path=path, args=[*CHROMIUM_ARGUMENTS, *more]
+        )
+
+
+@pytest.fixture(scope="module")
+def chromium(launch: Callable[..., Browser]) -> Iterator[Browser]:
+    """A running Chromium."""
+    browser = launch()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def offline(chromium: Browser) -> Iterator[BrowserContext]:
+    """A context of 1280 x 720 pixels whose network is cut."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720}, offline=True)
+    yield context
+    context.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -40,10 +40,6 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-browser = load(BOOK.parent / "tests" / "browser" / "conftest.py")
-launch, chromium, offline = browser.launch, browser.chromium, browser.offline
-
-
 class Malicious:
     """An object whose unpickling makes a file."""
 
