@@ -143,10 +143,10 @@ class Ensemble(torch.nn.Module):
     torch.Size([4, 10])
     """
 
-    def __init__(self, digits: int = 10, members: int = 3) -> None:
+    def __init__(self, digits: int = 10) -> None:
         super().__init__()
         self.members = torch.nn.ModuleList(
-            SmallCNN(digits, dropout=0.2, widths=(16, 32, 48)) for _ in range(members)
+            SmallCNN(digits, dropout=0.2, widths=(16, 32, 48)) for _ in range(3)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -323,7 +323,8 @@ def write_results(results: dict[str, dict[str, str]]) -> None:
         "",
         f"Settings were chosen by the speakers {' and '.join(CHOSEN_BY)}; the column *others* "
         "holds the speakers that had no part in that. Where the same speakers are on both sides "
-        "of a split, this only parts the people.",
+        "of a split, this only parts the people. One choice, three networks instead of one, was "
+        "made with the scores of all four in sight; by those of the two it would be the same.",
         "",
         "| what | to reach | all | chosen by | others | more |",
         "|---|---|---|---|---|---|",
