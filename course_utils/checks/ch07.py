@@ -3,77 +3,81 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from course_utils.checks.exercise import exercise
-
-
-def _mel_centres(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
-    mel = np.linspace(_to_mel(f_min), _to_mel(f_max), n_mels + 2)
-    return (700 * (10 ** (mel / 2595) - 1))[1:-1]
+from course_utils.checks.exercise import as_number, as_tensor, close, exercise, explain
 
 
 def _to_mel(hz: Any) -> Any:
     return 2595 * np.log10(1 + np.asarray(hz, dtype=float) / 700)
 
 
+def _to_hz(mel: Any) -> Any:
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+def _mel_centres(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
+    return _to_hz(np.linspace(_to_mel(f_min), _to_mel(f_max), n_mels + 2)[1:-1])
+
+
 @exercise(reference=_mel_centres)
-def ex1(answer: Callable[..., Any]) -> str | None:
+def ex1(answer: Callable[..., Any]) -> Iterator[str | None]:
     """Check `mel_centres(n_mels, f_min, f_max)`: where HTK's filters are centred, in Hz."""
     for n_mels, f_min, f_max in ((10, 0.0, 8000.0), (40, 60.0, 4000.0)):
-        found = np.asarray(answer(n_mels, f_min, f_max), dtype=float)
-        hint = _hint_on_centres(found, n_mels, f_min, f_max)
-        if hint:
-            return hint
-    return None
-
-
-def _hint_on_centres(found: np.ndarray, n_mels: int, f_min: float, f_max: float) -> str | None:
-    case = f"n_mels {n_mels}, f_min {f_min:.0f}, f_max {f_max:.0f}"
-    if found.shape == (n_mels + 2,):
-        return f"these are {n_mels + 2} edges: leave out the first and the last ({case})."
-    if found.shape != (n_mels,):
-        return f"the shape is {list(found.shape)} where [{n_mels}] is wanted: one for each filter."
-    right = _mel_centres(n_mels, f_min, f_max)
-    if _near(found, right):
-        return None
-    edges = np.linspace(f_min, f_max, n_mels + 2)
-    if _near(found, edges[1:-1]):
-        return "your centres lie at equal steps in Hz: make the steps in mel, then go back to Hz."
-    if _near(found, _to_mel(right)):
-        return "these are mels: go back to Hz with 700 (10^(m / 2595) - 1)."
-    if _near(found, right + 700):
-        return "every centre is 700 Hz too high: subtract the 1 when you go back to Hz."
-    if np.allclose(found, right, atol=0.51):
-        return "these centres are right to 1 Hz: leave them unrounded."
-    if _near(found[::-1], right):
-        return "your centres fall: give the lowest first."
-    all_edges = np.array([f_min, *right, f_max])
-    if _near(found, all_edges[:-2]) or _near(found, all_edges[2:]):
-        return "these are the edges on one side: filter j has its tip on edge j + 1."
-    if _near(found, (all_edges[:-2] + all_edges[2:]) / 2):
-        return "these lie half-way between two edges in Hz: the tip of filter j is edge j + 1."
-    if _near(found, _slaney_centres(n_mels, f_min, f_max)):
-        return "these are the centres of Slaney's scale: the task asks for HTK's."
-    mel = np.linspace(_to_mel(f_min), _to_mel(f_max), n_mels)
-    if _near(found, 700 * (10 ** (mel / 2595) - 1)):
-        return (
-            "your first and last centres lie on f_min and f_max, but these are edges: make "
-            "n_mels + 2 steps and leave out the two ends."
+        given = as_tensor(answer(n_mels, f_min, f_max), "the centres in Hz")
+        case = f"n_mels {n_mels}, f_min {f_min:.0f}, f_max {f_max:.0f}"
+        if given.shape != (n_mels,):
+            yield (
+                f"these are {n_mels + 2} edges: leave out the first and the last ({case})."
+                if given.shape == (n_mels + 2,)
+                else f"the shape is {list(given.shape)} where [{n_mels}] is wanted: one for each "
+                "filter."
+            )
+        right = _mel_centres(n_mels, f_min, f_max)
+        otherwise = (
+            f"the first centre is {given[0]:.1f} Hz where HTK's scale gives {right[0]:.1f} "
+            f"({case}): make n_mels + 2 equal steps in mel and go back to Hz; 2595 goes with the "
+            "base 10, 1127 with the base e."
         )
-    if f_min > 0 and _near(found, _mel_centres(n_mels, 0.0, f_max)):
-        return f"you begin at 0 Hz: begin at f_min ({case})."
-    if f_max < 8000 and _near(found, _mel_centres(n_mels, f_min, 8000.0)):
-        return f"you end at 8,000 Hz: end at f_max ({case})."
-    return (
-        f"the first centre is {found[0]:.1f} Hz where HTK's scale gives {right[0]:.1f} ({case}): "
-        "make n_mels + 2 equal steps in mel and go back to Hz; 2595 goes with the base 10, "
-        "1127 with the base e."
-    )
+        yield explain(given, right, _centre_hints(n_mels, f_min, f_max), otherwise, 2e-5)
+
+
+def _centre_hints(n_mels: int, f_min: float, f_max: float) -> dict[str, Any]:
+    right = _mel_centres(n_mels, f_min, f_max)
+    edges = np.array([f_min, *right, f_max])
+    case = f"n_mels {n_mels}, f_min {f_min:.0f}, f_max {f_max:.0f}"
+    return {
+        "your centres lie at equal steps in Hz: "
+        "make the steps in mel, then go back to Hz.": np.linspace(f_min, f_max, n_mels + 2)[1:-1],
+        "these are mels: go back to Hz with 700 (10^(m / 2595) - 1).": _to_mel(right),
+        "every centre is 700 Hz too high: subtract the 1 when you go back to Hz.": right + 700,
+        "these centres are right to 1 Hz: leave them unrounded.": (
+            np.round(right),
+            np.floor(right),
+            np.ceil(right),
+        ),
+        "your centres fall: give the lowest first.": right[::-1],
+        "these are the edges on one side: filter j has its tip on edge j + 1.": (
+            edges[:-2],
+            edges[2:],
+        ),
+        "these lie half-way between two edges in Hz: the tip of filter j is edge j + 1.": (
+            (edges[:-2] + edges[2:]) / 2
+        ),
+        "these are the centres of Slaney's scale: the task asks for HTK's.": (
+            _slaney_centres(n_mels, f_min, f_max)
+        ),
+        "your first and last centres lie on f_min and f_max, but these are edges: make n_mels + 2 "
+        "steps and leave out the two ends.": (
+            _to_hz(np.linspace(_to_mel(f_min), _to_mel(f_max), n_mels))
+        ),
+        f"you begin at 0 Hz: begin at f_min ({case}).": _mel_centres(n_mels, 0.0, f_max),
+        f"you end at 8,000 Hz: end at f_max ({case}).": _mel_centres(n_mels, f_min, 8000.0),
+    }
 
 
 def _slaney_centres(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
@@ -84,15 +88,14 @@ def _slaney_centres(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
     return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
 
-def _near(found: np.ndarray, wanted: np.ndarray) -> bool:
-    return bool(np.allclose(found, wanted, rtol=1e-3, atol=0.01))
+def _cepstrum(frame: np.ndarray) -> np.ndarray:
+    spectrum = np.abs(np.fft.rfft(frame * np.hanning(len(frame))))
+    return np.fft.irfft(np.log(spectrum + 1e-6 * spectrum.max()))
 
 
 def _pitch_hz(frame: np.ndarray, sample_rate: int) -> float:
-    spectrum = np.abs(np.fft.rfft(frame * np.hanning(len(frame))))
-    cepstrum = np.fft.irfft(np.log(spectrum + 1e-6 * spectrum.max()))
     first, last = sample_rate // 400, sample_rate // 60
-    return float(sample_rate / (first + cepstrum[first : last + 1].argmax()))
+    return float(sample_rate / (first + _cepstrum(frame)[first : last + 1].argmax()))
 
 
 def _vowel(pitch: float, sample_rate: int) -> np.ndarray:
@@ -105,61 +108,58 @@ def _vowel(pitch: float, sample_rate: int) -> np.ndarray:
 
 
 @exercise(reference=_pitch_hz)
-def ex2(answer: Callable[[np.ndarray, int], Any]) -> str | None:
+def ex2(answer: Callable[[np.ndarray, int], Any]) -> Iterator[str | None]:
     """Check `pitch_hz(frame, sample_rate)`: the pitch of a voiced frame, in Hz."""
-    for pitch, sample_rate in ((110, 16000), (150, 16000), (210, 16000), (125, 8000), (300, 16000)):
-        result = np.asarray(answer(_vowel(pitch, sample_rate), sample_rate), dtype=float)
-        if result.size != 1:
-            return f"return one number, the pitch in Hz, not {result.size} of them."
-        hint = _hint_on_pitch(result.item(), pitch, sample_rate)
-        if hint:
-            return hint
-    return None
+    for pitch in (110, 150, 210, 300):
+        frame = _vowel(pitch, 16000)
+        given = as_number(answer(frame, 16000), "the pitch in Hz")
+        otherwise = (
+            f"{given:.0f} Hz is not the pitch of a voice at {pitch:.0f} Hz: is there a logarithm "
+            "before the second transform, and is the beginning of the search added to the index?"
+        )
+        yield explain(given, pitch, _pitch_hints(given, pitch, frame), otherwise, 0.05)
+    for pitch, sample_rate in ((125, 8000), (250, 8000), (110, 32000)):
+        given = as_number(answer(_vowel(pitch, sample_rate), sample_rate), "the pitch in Hz")
+        otherwise = (
+            f"at 16,000 Hz your answer is right, and at {sample_rate:,} Hz it is not: use the "
+            "sample_rate that is given, and search from sample_rate // 400 to sample_rate // 60."
+        )
+        yield explain(given, pitch, {}, otherwise, 0.05)
 
 
-def _hint_on_pitch(found: float, pitch: float, sample_rate: int) -> str | None:
-    def near(value: float) -> bool:
-        return abs(found - value) < 0.05 * value
-
-    if near(pitch):
-        return None
-    if not math.isfinite(found) or found <= 0:
-        return f"{found} is no pitch: does your range of indices begin at 0?"
-    without_offset = sample_rate / (sample_rate / pitch - sample_rate // 400)
-    if abs(found - without_offset) < 0.02 * without_offset:
-        return (
-            f"{found:.0f} Hz is too high: the search begins at sample_rate // 400, so add that to "
-            "the place of the peak in the part that you searched."
-        )
-    if near(sample_rate / pitch):
-        return (
-            f"{found:.0f} is the period in samples, not the pitch: divide sample_rate "
-            f"({sample_rate}) by it."
-        )
-    if near(1 / pitch):
-        return f"{found:.4f} is the period in seconds: the pitch in Hz is 1 divided by it."
-    if near(1024 / sample_rate * pitch):
-        return f"{found:.0f} looks like a bin of the Fourier transform: turn it into Hz."
-    if near(pitch * 16000 / sample_rate):
-        return f"use the sample_rate that is given: here it is {sample_rate} Hz."
-    if found > 400:
-        return (
-            f"{found:.0f} Hz is above any voice: in the cepstrum small indices hold the envelope, "
-            "so begin to search at sample_rate / 400; in the spectrum the strongest harmonic need "
-            "not be the first."
-        )
-    if near(pitch / 2) or near(pitch / 3):
-        return f"{found:.0f} Hz is an octave or more too low: the first high peak is at one period."
-    multiple = round(found / pitch)
-    if multiple >= 2 and near(multiple * pitch):
-        return (
-            f"{found:.0f} Hz is harmonic {multiple} of the voice: the strongest harmonic need not "
-            "be the first; look at the spacing of the comb."
-        )
-    return (
-        f"{found:.0f} Hz is not the pitch of a voice at {pitch:.0f} Hz: is there a logarithm "
-        "before the second transform, and is the beginning of the search added to the index?"
-    )
+def _pitch_hints(given: float, pitch: float, frame: np.ndarray) -> dict[str, Any]:
+    without_offset = 16000 / (16000 / pitch - 40)
+    place = int(_cepstrum(frame)[60:401].argmax())  # where 60 and 400 are taken for indices
+    return {
+        f"{given} is no pitch: does your range of indices begin at 0?": (
+            not math.isfinite(given) or given <= 0
+        ),
+        f"{given:.0f} Hz is too high: the search begins at sample_rate // 400, so add that to the "
+        "place of the peak in the part that you searched.": close(given, without_offset, 0.02),
+        f"{given:.0f} is the period in samples, not the pitch: divide sample_rate (16000) by "
+        "it.": 16000 / pitch,
+        f"{given:.4f} is the period in seconds: the pitch in Hz is 1 divided by it.": 1 / pitch,
+        f"{given:.0f} looks like a bin of the Fourier transform: turn it into Hz.": (
+            1024 / 16000 * pitch
+        ),
+        f"{given:.0f} Hz is above any voice: in the cepstrum small indices hold the envelope, so "
+        "begin to search at sample_rate / 400; in the spectrum the strongest harmonic need not be "
+        "the first.": given > 400,
+        f"{given:.0f} Hz is wrong for a voice at {pitch} Hz: 60 and 400 are frequencies, not "
+        "indices; search from sample_rate // 400 to sample_rate // 60.": (
+            16000 / (60 + place),
+            16000 / max(place, 1),
+        ),
+        f"{given:.0f} Hz is an octave or more too low: the first high peak is at one period.": (
+            pitch / 2,
+            pitch / 3,
+        ),
+        **{
+            f"{given:.0f} Hz is harmonic {number} of the voice: the strongest harmonic need not be "
+            "the first; look at the spacing of the comb.": number * pitch
+            for number in (2, 3)
+        },
+    }
 
 
 def _normalise(levels: torch.Tensor) -> torch.Tensor:
@@ -167,74 +167,80 @@ def _normalise(levels: torch.Tensor) -> torch.Tensor:
     return centred / centred.std(dim=-1, keepdim=True).clamp(min=1e-5)
 
 
-@exercise(reference=_normalise)
-def ex3(answer: Callable[[torch.Tensor], Any]) -> str | None:
+SIZES = {
+    "must match": "the sizes do not match: keep the axis that you average over with keepdim=True.",
+    "Dimension out of range": (
+        "the shape may be [n_mels, frames], and a batch has more axes: call the last one dim=-1."
+    ),
+}
+
+
+@exercise(reference=_normalise, errors=SIZES)
+def ex3(answer: Callable[[torch.Tensor], Any]) -> Iterator[str | None]:
     """Check `normalise(levels)`: mean 0 and standard deviation 1 of each bin over time."""
     generator = torch.Generator().manual_seed(0)
     heights = 40 * torch.rand(2, 1, 20, 1, generator=generator) - 60
-    spreads = 2 + 8 * torch.rand(2, 1, 20, 1, generator=generator)
-    levels = heights + spreads * torch.randn(2, 1, 20, 300, generator=generator)
-    for given in (levels[0], levels[0, 0].double(), levels):
-        try:
-            result = answer(given.clone())
-        except IndexError:
-            return f"an axis is missing in the shape {list(given.shape)}: call the last one dim=-1."
-        except RuntimeError as error:
-            if "must match the size" not in str(error):
-                raise
-            return "the sizes do not match: keep the axis that you average over with keepdim=True."
-        hint = _hint_on_normalised(result, given)
-        if hint:
-            return hint
-    silent = levels[0].clone()
-    silent[0, 3] = -100.0
-    result = answer(silent.clone())
-    if result.shape != silent.shape:
-        return f"the shape {list(silent.shape)} became {list(result.shape)} with a silent bin."
-    if not bool(torch.isfinite(result).all()):
-        return (
+    spreads = torch.logspace(-1, 1, 20)[:, None]  # from a bin that hardly changes, in dB
+    batch = heights + spreads * torch.randn(2, 1, 20, 300, generator=generator)
+    otherwise = "each bin should have mean 0 and standard deviation 1 over time, the last axis."
+    for levels in (batch[0], batch[0, 0], batch):
+        given = as_tensor(answer(levels), "a tensor")
+        if given.shape != levels.shape:
+            yield (
+                f"the shape {list(levels.shape)} became {list(given.shape)}: keep the axis that "
+                "you average over with keepdim=True."
+            )
+        hints = _normalise_hints(given, levels)
+        yield explain(given, _normalise(levels), hints, otherwise, 5e-3)
+
+    # The means of most of these constants are rounded: an answer must not blow up what is left.
+    silent = batch[0].clone()
+    silent[0, 3:7] = torch.tensor([-100.0, 0.7, 0.45, -0.6])[:, None]
+    given = as_tensor(answer(silent), "a tensor")
+    if given.shape != silent.shape:
+        yield f"the shape {list(silent.shape)} became {list(given.shape)} with a silent bin."
+    if not given.isfinite().all():
+        yield (
             "a bin that never changes becomes NaN or infinite: its standard deviation is 0, so "
             "divide by no less than a small number, such as 1e-5."
         )
-    if float(result[0, 3].abs().max()) > 1e-2:
-        return "a bin that never changes must become 0: subtract its mean before dividing."
-    if not _close(result, _normalise(silent)):
-        return "a bin that never changes must not touch the other bins: treat each on its own."
-    return None
-
-
-def _hint_on_normalised(result: Any, levels: torch.Tensor) -> str | None:
-    if not isinstance(result, torch.Tensor):
-        return f"return a tensor, not a {type(result).__name__}."
-    if result.shape != levels.shape:
-        return (
-            f"the shape {list(levels.shape)} became {list(result.shape)}: keep the axis that you "
-            "average over with keepdim=True."
+    if (largest := given[0, 3:7].abs().max()) > 0.25:
+        yield (
+            f"a bin that never changes must become 0, and yours becomes {largest:.1g}: subtract "
+            "its mean before dividing, and divide by no less than 1e-5, as the mean is rounded."
         )
-    right = _normalise(levels)
-    if torch.allclose(result.to(right.dtype), right, atol=0.02, rtol=0.01):
-        return None
-    if bool(torch.isnan(result).any()):
-        return "there are NaNs in your result: look at what you divide by."
-    if _close(result, levels - levels.mean(dim=-1, keepdim=True)):
-        return "the mean is gone, but divide by the standard deviation of each bin as well."
-    if _close(result, right / levels.std(dim=-1, keepdim=True)):
-        return "you divide by the variance: its square root is the standard deviation."
-    if _close(result, levels / levels.std(dim=-1, keepdim=True)):
-        return "subtract the mean of each bin before you divide."
-    if float(result.mean(dim=-2).abs().max()) < 1e-2:
-        return (
-            "you average over the bins of a frame (dim=-2): each bin needs its own mean over "
-            "time, the last axis."
-        )
-    if float(result.mean(dim=-1).abs().max()) < 1e-2:
-        return "the means are right, the spreads are not: use each bin's own standard deviation."
-    if levels.ndim == 4 and abs(float(result.mean())) < 1e-2:
-        return "each clip of a batch needs its own means: average over the last axis and no other."
-    if abs(float(result.mean())) < 1e-2:
-        return "you use one mean for the whole picture: each bin needs its own, over the last axis."
-    return "each bin should have mean 0 and standard deviation 1 over time, the last axis."
+    given[0, 3:7] = 0
+    otherwise = "a bin that never changes must not touch the other bins: treat each on its own."
+    yield explain(given, _normalise(silent), {}, otherwise, 5e-3)
 
 
-def _close(result: torch.Tensor, other: torch.Tensor) -> bool:
-    return torch.allclose(result.to(other.dtype), other, atol=0.02, rtol=0.01)
+def _normalise_hints(given: torch.Tensor, levels: torch.Tensor) -> dict[str, Any]:
+    mean, deviation = levels.mean(-1, keepdim=True), levels.std(-1, keepdim=True)
+
+    def is_zero(values: torch.Tensor) -> bool:
+        return bool(values.abs().max() < 1e-2)
+
+    return {
+        "there are NaNs in your result: look at what you divide by.": bool(given.isnan().any()),
+        "the mean is gone, but divide by the standard deviation of each bin as well.": (
+            levels - mean
+        ),
+        "you divide by the variance: its square root is the standard deviation.": (
+            (levels - mean) / deviation**2
+        ),
+        "subtract the mean of each bin before you divide.": levels / deviation,
+        "you average over the bins of a frame (dim=-2): each bin needs its own mean over time, the "
+        "last axis.": is_zero(given.mean(dim=-2)),
+        "a bin that hardly changes comes out too small: what keeps the deviation above 0 must be "
+        "far smaller than it, such as 1e-5.": (
+            (levels - mean) / deviation.clamp(min=1),
+            (levels - mean) / (deviation + 1),
+        ),
+        "the means are right, the spreads are not: use each bin's own standard deviation.": (
+            is_zero(given.mean(dim=-1))
+        ),
+        "each clip of a batch needs its own means: "
+        "average over the last axis and no other.": levels.ndim == 4 and is_zero(given.mean()),
+        "you use one mean for the whole picture: "
+        "each bin needs its own, over the last axis.": is_zero(given.mean()),
+    }

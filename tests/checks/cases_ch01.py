@@ -13,6 +13,21 @@ def by_hand(time):
     return 0.5 - 0.5 * torch.cos(2 * math.pi * torch.arange(time, dtype=torch.float64) / time)
 
 
+def level_by_loop(waveform):
+    power = 0.0
+    for sample in waveform[0]:
+        power += float(sample) ** 2 / len(waveform[0])
+    return 10 * math.log10(power)
+
+
+def power_by_matrix(frame):
+    """Return the power by sums over cosines and sines, in float32 only."""
+    time = len(frame)
+    angle = 2 * math.pi / time * torch.outer(torch.arange(time // 2 + 1), torch.arange(time))
+    windowed = torch.hann_window(time) * frame
+    return (angle.cos() @ windowed) ** 2 + (angle.sin() @ windowed) ** 2
+
+
 RIGHT = [
     (ch01.ex1, lambda w: 20 * torch.log10(w.square().mean().sqrt())),
     (ch01.ex1, lambda w: 10 * np.log10(np.mean(w.numpy().astype(float) ** 2))),
@@ -33,6 +48,11 @@ RIGHT = [
     (ch01.ex1, lambda w: 20 * math.log10(float(torch.linalg.vector_norm(w)) / w.numel() ** 0.5)),
     (ch01.ex2, lambda t, n, h, c: len(range(0, (t if c else t - n) + 1, h))),
     (ch01.ex3, lambda x: np.abs(np.fft.rfft((x * by_hand(len(x))).numpy())) ** 2),
+    (ch01.ex1, level_by_loop),
+    (ch01.ex1, lambda w: 10 * torch.log10(w[0].square().mean())),
+    (ch01.ex1, lambda w: 10 * torch.log10(w.square().mean(-1))),
+    (ch01.ex3, power_by_matrix),
+    (ch01.ex3, lambda x: torch.fft.rfft(x.double() * by_hand(len(x))).abs() ** 2),
 ]
 
 
@@ -51,7 +71,10 @@ WRONG = [
     (ch01.ex1, lambda w: 10 * torch.log10(w.square()), "one number"),
     (ch01.ex1, lambda w: 20 * torch.log10(w.abs().mean()), "the logarithm last"),
     (ch01.ex2, lambda t, n, h, c: t // h, "add 1"),
-    (ch01.ex2, lambda t, n, h, c: t // h + 1, "center"),
+    (ch01.ex2, lambda t, n, h, c: t // h + 1, "subtract n_fft"),
+    (ch01.ex2, lambda t, n, h, c: t // h + 1 if c else t // h, "subtract n_fft"),
+    (ch01.ex2, lambda t, n, h, c: (t - n) // h + 1, "you ignore center"),
+    (ch01.ex2, lambda t, n, h, c: (t if not c else t - n) // h + 1, "wrong way round"),
     (ch01.ex2, lambda t, n, h, c: t / h + 1 if c else (t - n) / h + 1, "//"),
     (ch01.ex2, lambda t, n, h, c: round((t if c else t - n) / h) + 1, "too many"),
     (ch01.ex2, lambda t, n, h, c: -(-(t if c else t - n) // h) + 1, "too many"),
@@ -68,8 +91,6 @@ WRONG = [
     ),
     (ch01.ex1, lambda w: 20 * torch.log10(w.abs().max()), "the logarithm last"),
     (ch01.ex1, lambda w: 10 * torch.log10(w.var()), "has 0 dB and yours"),
-    (ch01.ex1, lambda w: 10 * torch.log10(w[0].square().mean()), "two channels"),
-    (ch01.ex1, lambda w: 10 * torch.log10(w.square().mean(-1)), "two channels"),
     (ch01.ex2, lambda t, n, h, c: (t + n) // h + 1 if c else (t - n) // h + 1, "yours says 415"),
     (ch01.ex2, lambda t, n, h, c: t // h + 1 if c else (t - n) // h, "center=False"),
     (ch01.ex3, lambda x: torch.fft.rfft(x * torch.hamming_window(len(x))).abs() ** 2, "Hamming"),

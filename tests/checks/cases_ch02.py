@@ -91,7 +91,7 @@ def zeros_for_all_beside_silence(features):
 RIGHT = [
     (ch02.ex1, ch02.softmax),
     (ch02.ex1, softmax_by_numpy),
-    (ch02.ex1, lambda z: z.softmax(-1)),
+    (ch02.ex1, lambda z: ch02.softmax(z.double())),
     (ch02.ex1, lambda z: torch.exp(z - torch.logsumexp(z, dim=-1, keepdim=True))),
     (
         ch02.ex1,
@@ -110,7 +110,7 @@ RIGHT = [
     (ch02.ex3, standardise_flat),
     (ch02.ex3, lambda x: centred(x) / (x.std(dim=(1, 2), keepdim=True) + 1e-5)),
     (ch02.ex3, lambda x: torch.nn.functional.layer_norm(x, x.shape[1:], eps=1e-8)),
-    (ch02.ex1, lambda z: z.softmax(-1).numpy()),
+    (ch02.ex1, lambda z: ch02.softmax(z).numpy()),
     (ch02.ex2, lambda s, n: torch.stack([p.T for p in s.split(n, 1) if p.shape[1] == n])),
     (ch02.ex3, lambda x: centred(x) / (x.var((1, 2), keepdim=True) + 1e-8).sqrt()),
 ]
@@ -128,7 +128,8 @@ WRONG = [
     (ch02.ex1, lambda z: z / z.sum(-1, keepdim=True), "exp is missing"),
     (ch02.ex1, lambda z: z.argmax(-1), "shape of the logits"),
     (ch02.ex1, lambda z: z.sigmoid(), "exp of each logit"),
-    (ch02.ex1, lambda z: z.double().softmax(-1), "dtype"),
+    (ch02.ex1, lambda z: z.softmax(-1), "without PyTorch's `softmax`"),
+    (ch02.ex1, torch.nn.Softmax(-1), "without PyTorch's `softmax`"),
     (ch02.ex1, softmax_in_place, "in place"),
     (ch02.ex1, lambda z: "a word", "one tensor"),
     (ch02.ex2, lambda s, n: whole(s, n).reshape(-1, n, s.shape[0]), "scrambled"),
@@ -177,5 +178,13 @@ WRONG = [
         lambda x: x / x.std((1, 2), keepdim=True) - x.mean((1, 2), keepdim=True),
         "put brackets",
     ),
-    (ch02.ex3, zeros_for_all_beside_silence, "must give zeros"),
+    (ch02.ex3, zeros_for_all_beside_silence, "as it would be alone"),
+    (ch02.ex2, lambda s, n: s[:, :400].T.reshape(2, 200, 80), "take the sizes from levels.shape"),
+    (ch02.ex2, lambda s, n: whole(s, n).T.reshape(2, n, 80), "take the sizes from levels.shape"),
+    (ch02.ex3, lambda x: standardise_over((1, 2))(x).nan_to_num(), "must give zeros"),
+    (
+        ch02.ex3,
+        lambda x: centred(x) / (x.std((1, 2), keepdim=True) + 1e-12),
+        "must give zeros",
+    ),
 ]

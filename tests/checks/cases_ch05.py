@@ -46,6 +46,25 @@ def echo_mixed(waveform, delay, strength):
     return echo_by_conv(waveform.mean(0, keepdim=True).expand_as(waveform), delay, strength)
 
 
+def echo_of_the_wrong_copy(waveform, delay, strength):
+    return strength * functional.pad(waveform, (0, delay)) + functional.pad(waveform, (delay, 0))
+
+
+def echo_without_a_batch(waveform, delay, strength):
+    kernel = torch.zeros(1, 1, delay + 1)
+    kernel[..., delay], kernel[..., 0] = 1.0, strength
+    return functional.conv1d(waveform, kernel, padding=delay)
+
+
+def pool_from(start):
+    """Return an answer that begins each maximum at `start`."""
+
+    def pool(x, size, stride):
+        return pool_by_unfold(x, size, stride).clamp(min=start)
+
+    return pool
+
+
 def pool_by_loops(x, size, stride):
     rows = (x.shape[-2] - size) // stride + 1
     columns = (x.shape[-1] - size) // stride + 1
@@ -100,13 +119,13 @@ RIGHT = [
     (ch05.ex3, ch05.ex3.reference),
     (ch05.ex3, pool_by_loops),
     (ch05.ex3, pool_by_unfold),
-    (ch05.ex3, pool_by_library),
     (ch05.ex3, lambda x, size, stride: pool_by_unfold(x, size, stride).numpy()),
     (ch05.ex3, lambda x, size, stride: pool_by_unfold(x.double(), size, stride)),
     (ch05.ex1, lambda w, d, s: functional.pad(w, (0, d)) + s * functional.pad(w, (d, 0))),
     (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s).tolist()),
     (ch05.ex2, [np.int64(156), torch.tensor(2416), 7712, 15]),
     (ch05.ex3, lambda x, s, t: x.unfold(-2, s, t).amax(-1).unfold(-1, s, t).amax(-1)),
+    (ch05.ex3, pool_from(float("-inf"))),
 ]
 
 
@@ -114,7 +133,7 @@ WRONG = [
     (ch05.ex1, lambda w, d, s: ..., "no answer"),
     (ch05.ex1, 0.5, "function"),
     (ch05.ex1, lambda w, d, s: "echo", "tensor"),
-    (ch05.ex1, echo_with(lambda d, s: taps(d + 1, first=1.0, last=s)), "before the word"),
+    (ch05.ex1, echo_with(lambda d, s: taps(d + 1, first=1.0, last=s)), "the copy that comes later"),
     (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s)[:, : w.shape[1]], "cut off"),
     (ch05.ex1, lambda w, d, s: echo_by_conv(w, d - 1, s), "one sample early"),
     (ch05.ex1, lambda w, d, s: echo_by_conv(w, d, s)[None], "axis"),
@@ -127,6 +146,8 @@ WRONG = [
     (ch05.ex1, echo_in_place, "in place"),
     (ch05.ex1, lambda w, d, s: 0.5 * echo_by_conv(w, d, s), "later"),
     (ch05.ex1, lambda w, d, s: w.reshape(7, 7), "RuntimeError"),
+    (ch05.ex1, echo_of_the_wrong_copy, "the copy that comes later"),
+    (ch05.ex1, echo_without_a_batch, "two channels went in"),
     (ch05.ex2, [..., ..., ..., ...], "dots"),
     (ch05.ex2, [156, 2416, 7712], "four numbers"),
     (ch05.ex2, 156, "in one list"),
@@ -168,4 +189,7 @@ WRONG = [
     (ch05.ex2, [2416, 156, 7712, 15], "Conv2d(1, 6, 5): 2416"),
     (ch05.ex3, lambda x, s, t: pool_by_unfold(x.abs(), s, t), "i * stride"),
     (ch05.ex3, lambda x, s, t: pool_by_unfold(x, t, s), "mind the"),
+    (ch05.ex3, pool_from(-100.0), "started from -100"),
+    (ch05.ex3, pool_from(-10000.0), "started from -10000"),
+    (ch05.ex3, pool_by_library, "without PyTorch's `max_pool2d`"),
 ]

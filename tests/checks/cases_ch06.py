@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -100,7 +102,6 @@ RIGHT = [
     (ch06.ex3, drop_by_filling),
     (ch06.ex3, lambda x, p, training: drop(by_value)(x.double(), p, training)),
     (ch06.ex2, lambda x, w, b: squash(torch.einsum("bchw,c->bchw", pooled(x), w) + channel(b))),
-    (ch06.ex3, lambda x, p, training: torch.nn.Dropout(p).train(training)(x)),
 ]
 
 
@@ -128,7 +129,7 @@ WRONG = [
     (ch06.ex2, lambda x, w, b: "small", "tensor"),
     (ch06.ex2, lambda x, w, b: squash(channel(w) * x + channel(b)), "not halved"),
     (ch06.ex2, lambda x, w, b: subsample(x, w, b).flatten(1), "the shape is"),
-    (ch06.ex2, lambda x, w, b: channel(w) * pooled(x) + channel(b), "squashing is missing"),
+    (ch06.ex2, lambda x, w, b: channel(w) * pooled(x) + channel(b), "closes too early"),
     (ch06.ex2, lambda x, w, b: subsample(x / 4, w, b), "mean of the four"),
     (
         ch06.ex2,
@@ -159,6 +160,12 @@ WRONG = [
     (ch06.ex2, lambda x, w, b: subsample(x.flip(-1), w, b), "sum of four cells"),
     (ch06.ex2, subsample_in_place, "in place"),
     (ch06.ex2, lambda x, w, b: x @ w, "RuntimeError"),
+    (ch06.ex2, lambda x, w, b: squash(w[:, None] * pooled(x) + b[:, None]), "two more axes"),
+    (
+        ch06.ex2,
+        lambda x, w, b: 1.7159 * math.tanh(2 / 3) * (channel(w) * pooled(x) + channel(b)),
+        "closes too early",
+    ),
     (ch06.ex3, lambda x, p, training: ..., "no answer"),
     (ch06.ex3, 0.5, "function"),
     (ch06.ex3, lambda x, p, training: "zeros", "a tensor of the shape"),
@@ -193,4 +200,10 @@ WRONG = [
         "nothing was dropped",
     ),
     (ch06.ex3, lambda x, p, training: functional.dropout(x, 0.5, training), "torch.rand"),
+    (ch06.ex3, functional.dropout, "without PyTorch's `dropout`"),
+    (
+        ch06.ex3,
+        lambda x, p, training: torch.nn.Dropout(p).train(training)(x),
+        "without PyTorch's `dropout`",
+    ),
 ]

@@ -56,6 +56,12 @@ def normalise_by_layer_norm(levels):
     return torch.nn.functional.layer_norm(levels, levels.shape[-1:])
 
 
+def normalise_in_numpy(levels):
+    levels = levels.numpy()
+    centred = levels - levels.mean(-1, keepdims=True)
+    return centred / np.maximum(levels.std(-1, keepdims=True), 1e-5)
+
+
 RIGHT = [
     (ch07.ex1, centres_by_loop),
     (ch07.ex1, centres_natural),
@@ -69,6 +75,7 @@ RIGHT = [
     (ch07.ex1, lambda n, a, b: [torch.tensor(hz) for hz in centres_by_loop(n, a, b)]),
     (ch07.ex2, lambda frame, rate: torch.tensor([pitch_by_autocorrelation(frame, rate)])),
     (ch07.ex3, lambda x: (x - x.mean(-1)[..., None]) / x.std(-1)[..., None].clamp(min=1e-6)),
+    (ch07.ex3, normalise_in_numpy),
 ]
 
 
@@ -110,6 +117,25 @@ def strongest_harmonic(frame, sample_rate):
 def pitch_without_offset(frame, sample_rate):
     first = sample_rate // 400
     return sample_rate / max(1, cepstrum_of(frame)[first : sample_rate // 60].argmax())
+
+
+def pitch_between(first, last):
+    """Return an answer whose bounds are places in the cepstrum, whatever the sample rate."""
+    return lambda frame, rate: rate / (first + cepstrum_of(frame)[first:last].argmax())
+
+
+def normalise_plus(small):
+    def normalise(levels):
+        return (levels - levels.mean(-1, True)) / (levels.std(-1, keepdim=True) + small)
+
+    return normalise
+
+
+def normalise_at_least(small):
+    def normalise(levels):
+        return (levels - levels.mean(-1, True)) / levels.std(-1, keepdim=True).clamp(min=small)
+
+    return normalise
 
 
 def normalise_global(levels):
@@ -179,11 +205,16 @@ WRONG = [
     (ch07.ex3, lambda x: (x - x.mean(-1)) / x.std(-1), "the sizes do not match"),
     (ch07.ex3, lambda x: (x - x.mean(2, True)) / x.std(2, keepdim=True).clamp(1e-5), "dim=-1"),
     (ch07.ex3, lambda x: (x - x.mean(-1, True)) / x.std(), "means are right"),
-    (ch07.ex3, lambda x: x.numpy(), "return a tensor"),
+    (ch07.ex3, lambda x: "flat", "return a tensor"),
     (ch07.ex1, lambda n, a, b: np.geomspace(max(a, 1), b, n + 2)[1:-1], "n_mels + 2 equal steps"),
     (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 1, a, b)[1:]), "n_mels + 2 equal steps"),
     (ch07.ex2, pitch_by_zero_crossings, "above any voice"),
     (ch07.ex2, lambda x, rate: float("nan"), "no pitch"),
     (ch07.ex3, lambda x: x / x.abs().amax(-1, keepdim=True), "mean 0 and standard deviation 1"),
     (ch07.ex3, zeros_for_all_beside_silence, "must not touch the other bins"),
+    (ch07.ex2, pitch_between(40, 267), "search from sample_rate // 400"),
+    (ch07.ex2, pitch_between(60, 401), "60 and 400 are frequencies"),
+    (ch07.ex3, lambda x: normalise_plain(x).nan_to_num(), "must become 0, and yours becomes"),
+    (ch07.ex3, normalise_plus(1e-8), "must become 0, and yours becomes"),
+    (ch07.ex3, normalise_at_least(1.0), "far smaller"),
 ]

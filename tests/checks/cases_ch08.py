@@ -60,6 +60,11 @@ def leaks_by_pairs(speakers, split):
     )
 
 
+def leaks_by_name(speakers, split):
+    train, valid, test = (names(speakers, part) for part in (split.train, split.valid, split.test))
+    return (train & valid) | (train & test) | (valid & test)
+
+
 def names(speakers, part):
     return {speakers[i] for i in part}
 
@@ -103,6 +108,7 @@ RIGHT = [
     (ch08.ex1, power_by_stack),
     (ch08.ex2, lambda s, p: {i for i in s if sum(i in names(s, part) for part in p) >= 2}),
     (ch08.ex3, lambda a: np.array(interval_by_scipy(a))),
+    (ch08.ex2, leaks_by_name),
 ]
 
 

@@ -10,8 +10,9 @@ import importlib
 
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
 
-from course_utils.checks import ch03, exercise
+from course_utils.checks import ch03, ch08, exercise
 
 CASES = [importlib.import_module(f"cases_ch0{number}") for number in range(1, 9)]
 RIGHT = [case for module in CASES for case in module.RIGHT]
@@ -27,7 +28,7 @@ CHECKS = [
 def name_of(value):
     """Return how pytest shall call a check or the words of a hint; it counts the answers."""
     if isinstance(value, exercise.Check):
-        return f"{value._find_fault.__module__.rpartition('.')[2]}.{value.__name__}"
+        return f"{value.find_faults.__module__.rpartition('.')[2]}.{value.__name__}"
     return value.replace(" ", "-") if isinstance(value, str) else None
 
 
@@ -38,15 +39,36 @@ def fails(*_):
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 @pytest.mark.parametrize("starter", [None, ...], ids=str)
 def test_a_starter_is_told_what_to_do(check, starter, capsys):
-    assert check(starter) is False
+    assert not check(starter)
     assert "replace the dots" in capsys.readouterr().out
     assert check.or_reference(starter) is check.reference
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if callable(c.reference)], ids=name_of)
 def test_a_function_that_is_a_starter_is_told_what_to_do(check, capsys):
-    assert check(lambda *_: ...) is False
+    assert not check(lambda *_: ...)
     assert "replace the dots" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", [c for c in CHECKS if callable(c.reference)], ids=name_of)
+def test_a_function_without_return_and_a_value_are_told_what_is_missing(check, capsys):
+    assert not check(lambda *_: None)
+    assert "gives no answer back: end it with return" in capsys.readouterr().out
+    assert not check(torch.ones(3))
+    assert "Tensor: give the function itself, without calling it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", [ch03.largest_rate, ...])
+def test_jupyter_shows_nothing_but_the_printed_sentence(answer, capsys):
+    verdict = ch03.ex3(answer)
+    assert capsys.readouterr().out == f"{verdict}\n"
+    assert DisplayFormatter().format(verdict) == ({}, {})
+    assert capsys.readouterr().out == ""
+
+
+def test_an_answer_may_change_nothing_that_it_is_given(capsys):
+    assert not ch08.ex3(lambda accuracies: accuracies.sort() or ch08.ex3.reference(accuracies))
+    assert "in place" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -54,13 +76,13 @@ def test_a_function_that_is_a_starter_is_told_what_to_do(check, capsys):
 )
 def test_a_right_answer_of_any_form_is_accepted(check, answer, capsys):
     accepted, said = check(answer), capsys.readouterr().out
-    assert accepted is True and said == "Right.\n", said
+    assert accepted and said == "Right.\n", said
     assert check.or_reference(answer) is answer
 
 
 @pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=name_of)
 def test_a_wrong_answer_gets_its_own_hint(check, answer, words, capsys):
-    assert check(answer) is False
+    assert not check(answer)
     said = capsys.readouterr().out
     assert said.startswith("Not yet: ") and said.count("\n") == 1
     assert words in said
@@ -84,13 +106,13 @@ def test_the_hints_of_an_exercise_differ(check, capsys):
     [5, "text", object(), [1, "a", None], lambda: 3, lambda *_: 1 / 0, fails, print, torch.ones(3)],
 )
 def test_no_answer_makes_a_check_raise(check, answer, capsys):
-    assert check(answer) is False
+    assert not check(answer)
     assert capsys.readouterr().out.splitlines()[-1].startswith("Not yet: ")
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if callable(c.reference)], ids=name_of)
 def test_an_answer_that_raises_is_told_what_it_raised(check, capsys):
-    assert check(fails) is False
+    assert not check(fails)
     assert "KeyError: 'levels'" in capsys.readouterr().out
 
 
