@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 import torch
 
+from course_utils.errors import AudioError
 from course_utils.paths import REPOSITORY, write_whole
 
 if TYPE_CHECKING:
@@ -55,33 +56,26 @@ _read_here: set[Path] = set()
 _written_here: set[Path] = set()
 
 
-class AudioError(Exception):
-    """A sound that cannot be read or written, in one sentence that says what to do."""
-
-    def __init__(self, sentence: str) -> None:
-        # A line break in a file's name would tear the sentence.
-        super().__init__(re.sub(r"[\r\n]+", " ", sentence))
-
-
 def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple[torch.Tensor, int]:
     """Read a sound file: WAV, FLAC, MP3, Ogg and whatever else libsndfile reads.
 
-    Parameters:
-        path: the file. What it holds decides how it is read, not its extension.
-        frame_offset: index of the first sample to read.
-        num_frames: how many samples of each channel to read; -1 reads to the end.
-    Returns:
-        waveform: float32 tensor [channels, time]. Files of integers give values in [-1, 1);
-            a file of floats is returned as it was stored, which may go beyond.
-        sample_rate: int, in Hz.
-    Raises: AudioError, if the file is missing, a folder, empty, cut off, not sound, without
-        samples, with samples that are not numbers, or too long to read at once.
-    Source: the contract of `torchaudio.load`; decoding by libsndfile.
+        Parameters:
+            path: the file. What it holds decides how it is read, not its extension.
+            frame_offset: index of the first sample to read.
+            num_frames: how many samples of each channel to read; -1 reads to the end.
+        Returns:
+            waveform: float32 tensor [channels, time]. Files of integers give values in [-1, 1);
+                a file of floats is returned as it was stored, which may go beyond.
+            sample_rate: int, in Hz.
+        Raises: AudioError, if the file is missing, a folder, empty, cut off, not sound, without
+            samples, with samples that are not numbers, or too long to read at once.
+        Source: the contract of `torchaudio.load`; decoding by libsndfile.
 
-    >>> from course_utils.paths import data_path
-    >>> waveform, sample_rate = load(data_path("demo1.wav"))
-    >>> waveform.shape, waveform.dtype, sample_rate
-    (torch.Size([1, 65328]), torch.float32, 16000)
+        >>> from course_utils.errors import AudioError
+    from course_utils.paths import data_path
+        >>> waveform, sample_rate = load(data_path("demo1.wav"))
+        >>> waveform.shape, waveform.dtype, sample_rate
+        (torch.Size([1, 65328]), torch.float32, 16000)
     """
     path = Path(path)
     _check_is_file(path)
@@ -120,21 +114,22 @@ def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple
 def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
     """Write a sound file; the extension chooses WAV (16 bit), FLAC (16 bit) or MP3.
 
-    The file appears whole or not at all. Values beyond [-1, 1] are clipped, with a warning.
+        The file appears whole or not at all. Values beyond [-1, 1] are clipped, with a warning.
 
-    Parameters:
-        path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
-        waveform: floating-point tensor [channels, time], in [-1, 1].
-        sample_rate: int, in Hz.
-    Raises: AudioError, if the waveform, the rate, the extension or the folder is wrong, if the
-        disk is full, or if the file is one of the course's own or one that was read before and
-        would be lost.
-    Source: the contract of `torchaudio.save`; encoding by libsndfile.
+        Parameters:
+            path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
+            waveform: floating-point tensor [channels, time], in [-1, 1].
+            sample_rate: int, in Hz.
+        Raises: AudioError, if the waveform, the rate, the extension or the folder is wrong, if the
+            disk is full, or if the file is one of the course's own or one that was read before and
+            would be lost.
+        Source: the contract of `torchaudio.save`; encoding by libsndfile.
 
-    >>> from course_utils.paths import output_path
-    >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
-    >>> load(output_path("silence.flac"))[0].shape
-    torch.Size([1, 16000])
+        >>> from course_utils.errors import AudioError
+    from course_utils.paths import output_path
+        >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
+        >>> load(output_path("silence.flac"))[0].shape
+        torch.Size([1, 16000])
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:

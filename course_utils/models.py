@@ -8,22 +8,26 @@ import math
 
 import torch
 
+PREDICTED_AT_ONCE = 512
+
 
 class NotesNetwork(torch.nn.Module):
     """The notes' network of chapter 8 as written: sigmoid between two linear layers.
 
     Takes pictures with `time * freq` numbers each, any shape `[batch, ...]`; returns logits
-    `[batch, digits]`. Source: the course's lecture notes, chapter 8.
+    `[batch, classes]`. Source: the course's lecture notes, chapter 8.
 
     >>> NotesNetwork()(torch.zeros(4, 1, 80, 80)).shape
     torch.Size([4, 10])
     """
 
-    def __init__(self, time: int = 80, freq: int = 80, hidden: int = 512, digits: int = 10) -> None:
+    def __init__(
+        self, time: int = 80, freq: int = 80, hidden: int = 512, classes: int = 10
+    ) -> None:
         super().__init__()
         self.input_dim = time * freq
         self.linear1 = torch.nn.Linear(time * freq, hidden)
-        self.linear2 = torch.nn.Linear(hidden, digits)
+        self.linear2 = torch.nn.Linear(hidden, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         o = x.reshape(-1, self.input_dim)
@@ -35,16 +39,18 @@ class NotesNetwork(torch.nn.Module):
 class MLP(torch.nn.Module):
     """The notes' network repaired: ReLU instead of sigmoid, and the batch size kept.
 
-    Takes pictures `[batch, 1, freq, time]`; returns logits `[batch, digits]`. 3,282,442 parameters.
+    Takes pictures `[batch, 1, freq, time]`; returns logits `[batch, classes]`; 3,282,442 weights.
 
     >>> MLP()(torch.zeros(4, 1, 80, 80)).shape
     torch.Size([4, 10])
     """
 
-    def __init__(self, time: int = 80, freq: int = 80, hidden: int = 512, digits: int = 10) -> None:
+    def __init__(
+        self, time: int = 80, freq: int = 80, hidden: int = 512, classes: int = 10
+    ) -> None:
         super().__init__()
         self.linear1 = torch.nn.Linear(time * freq, hidden)
-        self.linear2 = torch.nn.Linear(hidden, digits)
+        self.linear2 = torch.nn.Linear(hidden, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(start_dim=1)
@@ -55,7 +61,7 @@ class MLP(torch.nn.Module):
 class LeNet5(torch.nn.Module):
     """LeNet-5 in today's form: ReLU, max pooling, fully connected third layer; 61,706 parameters.
 
-    Takes pictures `[batch, 1, 32, 32]`; returns logits `[batch, digits]`.
+    Takes pictures `[batch, 1, 32, 32]`; returns logits `[batch, classes]`.
     Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
     recognition", Proceedings of the IEEE 86(11), 1998.
 
@@ -63,13 +69,13 @@ class LeNet5(torch.nn.Module):
     torch.Size([4, 10])
     """
 
-    def __init__(self, digits: int = 10) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = torch.nn.Conv2d(1, 6, kernel_size=5)
         self.conv2 = torch.nn.Conv2d(6, 16, kernel_size=5)
         self.linear1 = torch.nn.Linear(16 * 5 * 5, 120)
         self.linear2 = torch.nn.Linear(120, 84)
-        self.linear3 = torch.nn.Linear(84, digits)
+        self.linear3 = torch.nn.Linear(84, classes)
         self.pool = torch.nn.MaxPool2d(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,7 +91,7 @@ class SmallCNN(torch.nn.Module):
     """Four convolutions with BatchNorm, then one vector per clip; about 105,000 parameters.
 
     Takes pictures `[batch, 1, freq, time]` of any size from 16 x 16 up (made for 40 x 48);
-    returns logits `[batch, digits]`. Source of BatchNorm: Ioffe and Szegedy, ICML 2015.
+    returns logits `[batch, classes]`. Source of BatchNorm: Ioffe and Szegedy, ICML 2015.
 
     >>> SmallCNN()(torch.zeros(4, 1, 40, 48)).shape
     torch.Size([4, 10])
@@ -93,7 +99,7 @@ class SmallCNN(torch.nn.Module):
 
     def __init__(
         self,
-        digits: int = 10,
+        classes: int = 10,
         dropout: float = 0.3,
         widths: tuple[int, int, int] = (24, 48, 80),
     ) -> None:
@@ -108,7 +114,7 @@ class SmallCNN(torch.nn.Module):
             *self.block(last, last),
         )
         self.dropout = torch.nn.Dropout(dropout)
-        self.linear = torch.nn.Linear(2 * last, digits)
+        self.linear = torch.nn.Linear(2 * last, classes)
 
     @staticmethod
     def block(channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1) -> list:
@@ -132,8 +138,8 @@ class Ensemble(torch.nn.Module):
 
     Each begins with other weights and errs elsewhere, so the mean of their probabilities errs
     less than one network of the same size. Takes pictures as `SmallCNN` does. In training it
-    returns the logits of each, `[batch, digits, 3]`, so that each is judged alone; after `eval()`
-    the logarithms of the mean probabilities, `[batch, digits]`.
+    returns the logits of each, `[batch, classes, 3]`, so that each is judged alone; after `eval()`
+    the logarithms of the mean probabilities, `[batch, classes]`.
     Source: Hansen and Salamon, "Neural network ensembles", IEEE PAMI 12, 1990.
 
     >>> ensemble = Ensemble()
@@ -143,10 +149,10 @@ class Ensemble(torch.nn.Module):
     torch.Size([4, 10])
     """
 
-    def __init__(self, digits: int = 10) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.members = torch.nn.ModuleList(
-            SmallCNN(digits, dropout=0.2, widths=(16, 32, 48)) for _ in range(3)
+            SmallCNN(classes, dropout=0.2, widths=(16, 32, 48)) for _ in range(3)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -163,3 +169,33 @@ def count_parameters(model: torch.nn.Module) -> int:
     61706
     """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return a copy of all that a model has learned, on the CPU, by name.
+
+    >>> sorted(copy_weights(torch.nn.Linear(2, 3)))
+    ['bias', 'weight']
+    """
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+@torch.no_grad()
+def predict(model: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities that a model gives each class. Taught in chapter 4.
+
+    Args:
+        model: any network of this file.
+        features: float32 tensor [clips, ...].
+    Returns: float32 tensor [clips, classes] on the CPU; each row sums to 1.
+
+    >>> predict(LeNet5(), torch.zeros(3, 1, 32, 32)).shape
+    torch.Size([3, 10])
+    """
+    was_training = model.training
+    model.eval()
+    kind = next(model.parameters())
+    parts = features.split(PREDICTED_AT_ONCE)  # no features at all are one part of 0 clips
+    logits = [model(part.to(kind)).cpu() for part in parts]
+    model.train(was_training)
+    return torch.cat(logits).softmax(dim=-1)

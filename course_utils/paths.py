@@ -7,23 +7,24 @@ import os
 import tempfile
 from pathlib import Path
 
+from course_utils.errors import FolderError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def data_path(*parts: str) -> Path:
-    """Return the path of a file or folder among the course's sounds.
+    """Return the absolute path of a file or folder among the course's sounds.
 
-    Parameters: the parts of its name below `data/`.
-    Returns: an absolute `pathlib.Path`.
-    Raises: FileNotFoundError, if the course has no such file.
+    Args: the parts of its name below `data/`.
+    Raises: FolderError, if the course has no such file.
 
     >>> data_path("demo1.wav").name
     'demo1.wav'
     """
     path = REPOSITORY.joinpath("data", *parts)
     if not path.exists():
-        raise FileNotFoundError(
-            f"{Path(*parts)} is not in the course's data folder {path.parent}: "
+        raise FolderError(
+            f"{Path(*parts)} is not in the course's data folder {REPOSITORY / 'data'}: "
             "check its name, or restore the folder with `git checkout -- data`."
         )
     return path
@@ -36,29 +37,29 @@ def work_folder() -> Path:
     `my_work` in the course's own folder, or `speech-course` in the home folder where the
     course's folder cannot be written (a shared copy on a hub).
 
-    Returns: an absolute `pathlib.Path` of a folder that can be written.
-    Raises: PermissionError, if none of the candidates can be written.
+    Raises: FolderError, if none of these can be written.
 
     >>> work_folder().is_dir()
     True
     """
     named = os.environ.get("COURSE_WORK")
-    candidates = [Path(named)] if named else [REPOSITORY / "my_work", Path.home() / "speech-course"]
+    candidates = [Path(named)] if named else [REPOSITORY / "my_work", Path("~/speech-course")]
     for folder in candidates:
-        if _can_write(folder):
-            return folder.resolve()
-    raise PermissionError(
+        with contextlib.suppress(RuntimeError):  # no home is known here
+            folder = folder.expanduser()
+            if _can_write(folder):
+                return folder.resolve()
+    raise FolderError(
         f"Nothing can be written in {candidates[-1]}: set the environment variable COURSE_WORK "
         "to a folder of your own."
     )
 
 
 def output_path(name: str | Path) -> Path:
-    """Return where a file that a notebook makes belongs, and make its folder.
+    """Return the absolute path of a file that a notebook makes, and make its folder.
 
-    Parameters: its name, or a relative path such as `"runs/model.pt"`.
-    Returns: an absolute `pathlib.Path` below `work_folder() / "output"`.
-    Raises: ValueError, if the name leads out of that folder; PermissionError, as `work_folder`.
+    Args: its name, or a relative path such as `"runs/model.pt"`, below `output` in the work folder.
+    Raises: FolderError, if the name leads out of that folder, or as `work_folder`.
 
     >>> output_path("demo1.png").parent.name
     'output'
@@ -66,7 +67,7 @@ def output_path(name: str | Path) -> Path:
     folder = work_folder() / "output"
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name} lies outside the output folder: use a plain file name.")
+        raise FolderError(f"{name} lies outside the output folder: use a plain file name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -75,8 +76,6 @@ def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: a kill or a full disk costs no earlier file.
 
     Nobody ever sees half of it: what is written stands beside it until it is renamed.
-
-    Parameters: path, the file, whose folder exists; content, what the file shall hold.
     Raises: OSError, if that fails; what stood there before is then untouched.
 
     >>> write_whole(output_path("note.txt"), b"whole")
@@ -90,12 +89,31 @@ def write_whole(path: str | Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name without its bytes
-        Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
+        with contextlib.suppress(PermissionError):  # some drives and hubs know no chmod
+            Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
         Path(temporary).replace(path)
     except BaseException:  # an interruption by the keyboard too leaves nothing behind
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def save_file(path: str | Path, content: bytes) -> None:
+    """Write a file as `write_whole` does, in a folder that is made if it is missing.
+
+    Raises: FolderError, if that fails.
+
+    >>> save_file(output_path("runs/note.txt"), b"whole")
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be written ({error.strerror or error}): free some space or name "
+            "another folder; what was saved there before is untouched."
+        ) from None
 
 
 def _can_write(folder: Path) -> bool:

@@ -1,12 +1,17 @@
-"""Pictures of sound and of learning: every function draws on `ax` and returns it."""
+"""Pictures of sound and of learning.
+
+Every function draws on the matplotlib axes `ax`, or on new ones, and returns them; `title` stands
+above them. Used in all chapters.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOUR_MAP = "viridis"  # perceptually even, readable in grey and by the colour-blind
+# A few of the names of the fonts that systems bring for Chinese.
+CJK_FONTS = r"CJK SC|PingFang|Heiti|Hiragino Sans GB|YaHei|SimHei|WenQuanYi"
 
 
 def show(figure: Figure, alt: str) -> None:
     """Show a figure below the cell, with a text alternative, and close it.
 
-    Parameters:
+    Args:
         figure: the matplotlib figure.
         alt: what the picture shows, in a sentence, for those who cannot see it.
     Raises: ValueError, if the text alternative is empty.
@@ -54,13 +61,9 @@ def plot_waveform(
     sample_rate: int,
     ax: Axes | None = None,
     title: str = "Waveform",
-    **style: object,
+    **style: Any,
 ) -> Axes:
-    """Draw the first channel of a waveform against time in seconds.
-
-    Parameters: waveform, tensor [channels, time] or [time]; sample_rate in Hz; the axes, the
-        title and matplotlib's line style.
-    Returns: the axes.
+    """Draw the first channel of a waveform [channels, time] or [time] against time in seconds.
 
     >>> import torch
     >>> plot_waveform(torch.zeros(1, 160), 16000).get_xlabel()
@@ -68,7 +71,7 @@ def plot_waveform(
     """
     samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1])[0].numpy()
     ax = ax or _new_axes()
-    ax.plot(np.arange(len(samples)) / sample_rate, samples, **{"linewidth": 0.7, **style})  # type: ignore[arg-type]
+    ax.plot(np.arange(len(samples)) / sample_rate, samples, **{"linewidth": 0.7, **style})
     ax.set(title=_plain(title), xlabel="Time (s)", ylabel="Amplitude")
     ax.margins(x=0)
     ax.locator_params(axis="x", nbins=5)
@@ -80,13 +83,9 @@ def plot_spectrum(
     sample_rate: int,
     ax: Axes | None = None,
     title: str = "Spectrum",
-    **style: object,
+    **style: Any,
 ) -> Axes:
-    """Draw levels in dB against frequency, from 0 Hz to half the sample rate.
-
-    Parameters: levels, tensor [n_fft // 2 + 1] in dB; sample_rate in Hz; the axes, the title
-        and matplotlib's line style.
-    Returns: the axes.
+    """Draw levels [n_fft // 2 + 1] in dB against frequency, from 0 Hz to half the sample rate.
 
     >>> import torch
     >>> plot_spectrum(torch.zeros(513), 16000).get_xlabel()
@@ -95,7 +94,7 @@ def plot_spectrum(
     values = levels.detach().cpu().numpy()
     ax = ax or _new_axes()
     frequencies = np.linspace(0, sample_rate / 2, len(values))
-    ax.plot(frequencies, values, **{"linewidth": 0.9, **style})  # type: ignore[arg-type]
+    ax.plot(frequencies, values, **{"linewidth": 0.9, **style})
     ax.set(title=_plain(title), xlabel="Frequency (Hz)", ylabel="Level (dB)")
     ax.margins(x=0)
     return ax
@@ -111,28 +110,22 @@ def plot_spectrogram(
 ) -> Axes:
     """Draw a spectrogram in dB: time to the right, frequency upwards, level as colour.
 
-    Parameters: levels, tensor [1, bins, frames] or [bins, frames] in dB, whose bins reach from
-        0 Hz to half the sample rate; sample_rate in Hz; hop_length in samples; the axes, the
-        title, and how many dB below the maximum the darkest colour lies.
-    Returns: the axes.
+    Args:
+        levels: tensor [1, bins, frames] or [bins, frames]; bins from 0 Hz to half the sample rate.
+        sample_rate: in Hz.
+        hop_length: in samples.
+        range_db: how many dB below the maximum the darkest colour lies.
 
     >>> import torch
     >>> plot_spectrogram(torch.zeros(1, 513, 10), 16000, 160).get_ylabel()
     'Frequency (Hz)'
     """
-    picture = levels.detach().cpu().reshape(-1, *levels.shape[-2:])[0].numpy()
+    picture = levels.detach().cpu().reshape(-1, *levels.shape[-2:])[0]
     seconds = picture.shape[1] * hop_length / sample_rate
-    ax = ax or _new_axes()
-    image = ax.imshow(
-        picture,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=COLOUR_MAP,
-        extent=(0, seconds, 0, sample_rate / 2),
-        vmin=picture.max() - range_db,
+    extent = (0, seconds, 0, sample_rate / 2)
+    ax = _draw_matrix(
+        picture, ax, "Level (dB)", extent=extent, vmin=float(picture.max()) - range_db
     )
-    ax.figure.colorbar(image, ax=ax, label="Level (dB)", pad=0.02)
     ax.set(title=_plain(title), xlabel="Time (s)", ylabel="Frequency (Hz)")
     return ax
 
@@ -145,62 +138,64 @@ def plot_picture(
     ylabel: str = "Row",
     label: str = "Value",
 ) -> Axes:
-    """Draw a matrix as colours with its first row at the bottom: features, weights, filters.
+    """Draw a matrix [height, width] or [1, height, width] as colours, its first row at the bottom.
 
-    Parameters: picture, tensor [height, width] or [1, height, width]; the axes, the title, the
-        names of the two sides and of the values.
-    Returns: the axes.
+    `xlabel`, `ylabel` and `label` name the two sides and the values.
 
     >>> import torch
     >>> plot_picture(torch.zeros(80, 80), ylabel="Mel bin").get_ylabel()
     'Mel bin'
     """
-    values = picture.detach().cpu().reshape(picture.shape[-2:]).numpy()
-    ax = ax or _new_axes()
-    image = ax.imshow(
-        values, origin="lower", aspect="auto", interpolation="nearest", cmap=COLOUR_MAP
-    )
-    ax.figure.colorbar(image, ax=ax, label=label, pad=0.02)
+    ax = _draw_matrix(picture.detach().cpu().reshape(picture.shape[-2:]), ax, label)
     ax.set(title=_plain(title), xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def _draw_matrix(values: torch.Tensor, ax: Axes | None, label: str, **options: Any) -> Axes:
+    ax = ax or _new_axes()
+    options |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    image = ax.imshow(values.numpy(), cmap=COLOUR_MAP, **options)
+    ax.figure.colorbar(image, ax=ax, label=label, pad=0.02)
     return ax
 
 
 def plot_probabilities(
     probabilities: torch.Tensor,
     ax: Axes | None = None,
-    title: str = "Probability of each digit",
-    labels: Sequence[str] | None = None,
+    title: str = "Probability of each word",
+    words: Sequence[str] | None = None,
 ) -> Axes:
-    """Draw the probability of each class as a bar, the most probable one darker.
+    """Draw the probability [classes] of each word as a bar, the most probable one darker.
 
-    Parameters: probabilities, tensor [classes]; the axes, the title, the names of the classes.
-    Returns: the axes.
+    Without `words` the classes are numbered from 0.
 
     >>> import torch
     >>> plot_probabilities(torch.full((10,), 0.1)).get_ylabel()
     'Probability'
     """
     values = probabilities.detach().cpu().flatten().numpy()
-    names = [_plain(str(name)) for name in (range(len(values)) if labels is None else labels)]
     ax = ax or _new_axes()
     colours = ["#9ecae1"] * len(values)
     colours[int(values.argmax())] = "#08519c"
-    ax.bar(names, values, color=colours)
-    ax.set(title=_plain(title), xlabel="Digit", ylabel="Probability", ylim=(0, 1))
+    ax.bar(range(len(values)), values, color=colours)
+    ax.set_xticks(range(len(values)), **_word_labels(words, len(values)))
+    ax.set(title=_plain(title), xlabel="Word", ylabel="Probability", ylim=(0, 1))
     return ax
 
 
 def plot_confusion(
-    matrix: torch.Tensor, ax: Axes | None = None, title: str = "Confusion matrix"
+    matrix: torch.Tensor,
+    ax: Axes | None = None,
+    title: str = "Confusion matrix",
+    words: Sequence[str] | None = None,
 ) -> Axes:
-    """Draw how often each true class (row) was taken for each class (column).
+    """Draw how often each true word (row) was taken for each word (column).
 
-    Parameters: matrix, tensor [classes, classes] of counts; the axes, the title.
-    Returns: the axes.
+    `matrix` [classes, classes] holds counts. Without `words` the classes are numbered from 0.
 
     >>> import torch
     >>> plot_confusion(torch.eye(10, dtype=torch.long)).get_xlabel()
-    'Predicted digit'
+    'Predicted word'
     """
     counts = matrix.detach().cpu().numpy()
     ax = ax or _new_axes(figsize=(4.4, 4.0))
@@ -210,9 +205,10 @@ def plot_confusion(
         # On this colour map black is readable up to here, and white from here on.
         colour = "white" if shares[row, column] > 0.72 else "black"
         ax.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour)
-    ticks = range(len(counts))
-    ax.set(title=_plain(title), xlabel="Predicted digit", ylabel="True digit")
-    ax.set(xticks=ticks, yticks=ticks)
+    ax.set(title=_plain(title), xlabel="Predicted word", ylabel="True word")
+    names = _word_labels(words, len(counts))
+    ax.set_xticks(range(len(counts)), **names)
+    ax.set_yticks(range(len(counts)), **names)
     return ax
 
 
@@ -223,11 +219,7 @@ def plot_curves(
     ylabel: str = "Loss",
     xlabel: str = "Epoch",
 ) -> Axes:
-    """Draw one or more curves over epochs or steps, each with its own line style.
-
-    Parameters: curves, a mapping from a name to its values, one an epoch from 1 on; the axes,
-        the title, the names of the axes.
-    Returns: the axes.
+    """Draw curves by their names, each in its own line style, one value an epoch from 1 on.
 
     >>> plot_curves({"train": [2.3, 1.0], "validation": [2.3, 1.2]}).get_xlabel()
     'Epoch'
@@ -246,19 +238,28 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def _word_labels(words: Sequence[str] | None, count: int) -> dict[str, Any]:
+    """Return how to write words on an axis; Chinese ones in a Chinese font, if there is one."""
+    names = [_plain(str(word)) for word in (range(count) if words is None else words)]
+    if all(name.isascii() for name in names):
+        return {"labels": names}
+    from matplotlib.font_manager import get_font_names
+
+    installed = [name for name in sorted(get_font_names()) if re.search(CJK_FONTS, name)]
+    return {"labels": names, "fontfamily": ["DejaVu Sans", *installed[:1]]}
+
+
 def _new_axes(figsize: tuple[float, float] = (6.4, 2.4)) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=figsize)[1]
 
 
-def interactive(draw: Callable[..., None], **sliders: object) -> None:
+def interactive(draw: Callable[..., None], **sliders: Any) -> None:
     """Give a drawing function sliders in a live JupyterLab; elsewhere do nothing.
 
-    Put it below a static figure: a saved slider would be dead for every later reader.
-
-    Parameters: draw, a function that draws and shows a figure; sliders, for each of its
-        parameters the choices that `ipywidgets.interact` takes, such as (64, 2048, 64).
+    Put it below a static figure: a saved slider would be dead for every later reader. `sliders`
+    are what `ipywidgets.interact` takes for each parameter, such as (64, 2048, 64).
 
     >>> interactive(print, n_fft=(64, 2048, 64))
     """

@@ -8,18 +8,29 @@ function element(tag, properties, ...children) {
   return made;
 }
 
-// Decoding in a context of the wanted rate also resamples. Channels are averaged.
+// Decoding in a context of the wanted rate also resamples.
 async function samplesOf(file, rate, maxSeconds) {
   const context = new OfflineAudioContext(1, 1, rate);
   const sound = await context.decodeAudioData(await file.arrayBuffer());
   // One sample over the limit is enough for Python to refuse the rest of a song.
-  const samples = new Int16Array(Math.min(sound.length, maxSeconds * rate + 1));
+  const length = Math.min(sound.length, maxSeconds * rate + 1);
+  const wave = oneChannel(sound).subarray(0, length);
+  return Int16Array.from(wave, (value) =>
+    Math.max(-32768, Math.min(32767, Math.round(value * 32768))),
+  );
+}
+
+// The mean of the channels; where they cancel (one microphone wired the other way round), the
+// loudest of them, as audio.to_mono does.
+function oneChannel(sound) {
   const channels = Array.from({ length: sound.numberOfChannels }, (_, i) => sound.getChannelData(i));
-  for (let i = 0; i < samples.length; i++) {
-    const mean = channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length;
-    samples[i] = Math.max(-32768, Math.min(32767, Math.round(mean * 32768)));
-  }
-  return samples;
+  const mean = channels[0].map((_, i) => {
+    const sum = channels.reduce((total, channel) => total + channel[i], 0);
+    return sum / channels.length;
+  });
+  const power = (wave) => wave.reduce((sum, value) => sum + value * value, 0);
+  const loudest = channels.reduce((a, b) => (power(b) > power(a) ? b : a));
+  return power(mean) < 0.01 * power(loudest) ? loudest : mean;
 }
 
 function whyNoMicrophone(error) {
@@ -31,7 +42,7 @@ function whyNoMicrophone(error) {
 
 function render({ model, el }) {
   const speaker = element("input", { required: true, maxLength: 40, autocomplete: "off" });
-  const digit = element("select", {}, ...Array.from("0123456789", (d) => new Option(d)));
+  const word = element("select", {}, ...model.get("words").map((each) => new Option(each)));
   const button = element("button", { type: "button", textContent: "Record" });
   const file = element("input", { type: "file", accept: "audio/*" });
   const remove = element("button", { type: "button" });
@@ -40,10 +51,12 @@ function render({ model, el }) {
   const say = (sentence) => (status.textContent = sentence);
   let stop = null; // ends the recording that is being made
 
-  async function send(source, name) {
+  // What the form says counts when the button is pressed, not when the recording has come.
+  const said = () => ({ do: "keep", speaker: speaker.value, word: word.value });
+
+  async function send(content, source, name) {
     try {
       const samples = await samplesOf(source, model.get("rate"), model.get("max_seconds"));
-      const content = { do: "keep", speaker: speaker.value, digit: digit.value };
       model.send(content, undefined, [samples.buffer]);
     } catch {
       say(`${name} is no sound that this browser can decode: choose WAV, MP3 or M4A.`);
@@ -51,28 +64,38 @@ function render({ model, el }) {
   }
 
   async function record() {
+    const content = said();
     let stream;
     button.disabled = true; // while the browser asks for permission
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      recordFrom(stream, content);
     } catch (error) {
-      return say(whyNoMicrophone(error));
+      stream?.getTracks().forEach((track) => track.stop());
+      say(whyNoMicrophone(error));
     } finally {
       button.disabled = false;
     }
+  }
+
+  function recordFrom(stream, content) {
     const parts = [];
+    let lost = false; // the microphone was unplugged, or another program took it
     const recorder = new MediaRecorder(stream);
     recorder.ondataavailable = (event) => parts.push(event.data);
+    recorder.onerror = () => (lost = true);
+    stream.getTracks().forEach((track) => (track.onended = () => (lost = true)));
     recorder.onstop = () => {
       stream.getTracks().forEach((track) => track.stop());
       stop = null;
       button.textContent = "Record";
-      send(new Blob(parts), "The recording");
+      if (lost) say(`The microphone was taken away while it recorded: record again, ${OFFER}`);
+      else send(content, new Blob(parts), "The recording");
     };
     const end = () => recorder.state === "recording" && recorder.stop();
-    stop = end;
     recorder.onstart = () => setTimeout(end, 1000 * model.get("seconds"));
     recorder.start();
+    stop = end;
     button.textContent = "Stop";
     say("Speak now.");
   }
@@ -82,13 +105,16 @@ function render({ model, el }) {
     else if (speaker.reportValidity()) record();
   };
   file.onchange = () => {
-    if (file.files.length && speaker.reportValidity()) send(file.files[0], file.files[0].name);
+    if (file.files.length && speaker.reportValidity()) send(said(), file.files[0], file.files[0].name);
     file.value = ""; // so that the same file can be chosen again
   };
   remove.onclick = () => model.send({ do: "delete" });
   if (!navigator.mediaDevices) {
     button.disabled = true;
     say(`This page may not use the microphone: open it by https or on this computer, ${OFFER}`);
+  } else if (!window.MediaRecorder) {
+    button.disabled = true;
+    say(`This browser cannot record: use a newer one, ${OFFER}`);
   }
   const showLast = () => {
     remove.disabled = !model.get("last");
@@ -102,11 +128,11 @@ function render({ model, el }) {
       `Your recordings stay where this notebook runs, in the folder ${model.get("place")}. ` +
       "You may delete them at any time. Record nobody who has not agreed.",
   });
-  el.classList.add("say-a-digit");
+  el.classList.add("say-a-word");
   el.dataset.lmSuppressShortcuts = "true"; // or a 3 typed here would make the cell a heading
   el.append(
     consent,
-    element("div", {}, element("label", {}, "Speaker ", speaker), element("label", {}, "Digit ", digit)),
+    element("div", {}, element("label", {}, "Speaker ", speaker), element("label", {}, "Word ", word)),
     element("div", {}, button, element("label", {}, "or a file ", file), remove),
     status,
   );

@@ -64,6 +64,37 @@ def fsdd_dir() -> Path:
     return path
 
 
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Twelve people who say ten digits, in two families."""
+    from sounds import write
+
+    folder = tmp_path / "people"
+    folder.mkdir()
+    rows = ["file,language,speaker,family,part,sha256"]
+    for person in range(12):
+        for digit in range(10):
+            name = f"p{person:02d}_{digit}.wav"
+            write(folder / name, seed=10 * person + digit)
+            rows.append(f"people/{name},en,p{person:02d},{'ab'[person % 2]},train,0")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> Path:
+    """Three people who say ten digits four times."""
+    from sounds import write
+
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    for person in ("ann", "bob", "eve"):
+        for digit in range(10):
+            for take in range(4):
+                write(folder / f"{digit}_{person}_{take}.wav", seed=take)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def launch() -> Iterator[Callable[..., Browser]]:
     """A function that starts Chromium, with further arguments.

@@ -1,9 +1,12 @@
 """The networks: their sizes, and that they can learn."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from learning import task
 
-from course_utils import models, training
+from course_utils import metrics, models, training
 
 
 @pytest.mark.parametrize(
@@ -26,11 +29,12 @@ def test_shapes_and_parameters(network, picture, parameters):
 def test_a_network_learns_ten_pictures_by_heart(name):
     recipe = training.RECIPES[name]
     training.seed_everything(0)
-    model = recipe.model()
+    model = recipe.network()
     pictures = torch.randn(10, 1, recipe.n_mels, recipe.n_frames)
     labels = torch.arange(10)
-    training.fit(model, pictures, labels, pictures, labels, epochs=15, lr=3e-3, report=None)
-    assert training.evaluate(model, pictures, labels) == 1.0
+    recipe = replace(recipe, epochs=15, learning_rate=3e-3, augment=None)
+    training.fit(model, pictures, labels, pictures, labels, recipe, report=None)
+    assert metrics.accuracy(model, pictures, labels) == 1.0
 
 
 @pytest.mark.parametrize("network", [models.MLP, models.LeNet5])
@@ -48,7 +52,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members_probabilities():
     ensemble = models.Ensemble().eval()
     pictures = torch.randn(5, 1, 40, 48)
     alone = [member(pictures).softmax(dim=1) for member in ensemble.members]
-    assert torch.allclose(training.predict(ensemble, pictures), sum(alone) / 3, atol=1e-6)
+    assert torch.allclose(models.predict(ensemble, pictures), sum(alone) / 3, atol=1e-6)
 
 
 def test_the_members_of_an_ensemble_learn_alone():
@@ -64,3 +68,21 @@ def test_the_members_of_an_ensemble_learn_alone():
         torch.nn.functional.cross_entropy(ensemble(pictures), targets).backward()
         gradients.append(ensemble.members[0].linear.weight.grad)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("recipe", training.RECIPES.values(), ids=training.RECIPES.keys())
+@pytest.mark.parametrize("classes", [1, 2, 4, 35])
+def test_a_network_has_as_many_answers_as_there_are_words(recipe, classes):
+    model = recipe.network(classes=classes)
+    pictures = torch.zeros(3, 1, recipe.n_mels, recipe.n_frames)
+    probabilities = models.predict(model, pictures)
+    assert probabilities.shape == (3, classes)
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_predict_gives_probabilities_and_leaves_the_mode_alone():
+    model = models.SmallCNN().train()
+    probabilities = models.predict(model, task()[0])
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(60), atol=1e-5)
+    assert model.training
+    assert models.predict(model, task()[0][:0]).shape == (0, 10)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.paths import data_path, output_path, work_folder, write_whole
+from course_utils import paths
+from course_utils.errors import FolderError
+from course_utils.paths import data_path, output_path, save_file, work_folder, write_whole
 
 
 def test_a_sound_of_the_course_is_found_from_any_folder(tmp_path, monkeypatch):
@@ -16,7 +18,7 @@ def test_a_sound_of_the_course_is_found_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_a_missing_sound_is_named_with_the_cure():
-    with pytest.raises(FileNotFoundError, match=r"demo9\.wav .*git checkout"):
+    with pytest.raises(FolderError, match=r"demo9\.wav .*git checkout"):
         data_path("demo9.wav")
 
 
@@ -30,15 +32,62 @@ def test_everything_is_written_below_the_named_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["../model.pt", "/etc/model.pt", "a/../../b"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv("COURSE_WORK", str(tmp_path))
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(FolderError, match="outside"):
         output_path(name)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "below"))
-    with pytest.raises(PermissionError, match="COURSE_WORK"):
+    with pytest.raises(FolderError, match="COURSE_WORK"):
         work_folder()
+
+
+def test_a_work_folder_that_is_a_file_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file"))
+    with pytest.raises(FolderError, match="set the environment variable COURSE_WORK"):
+        work_folder()
+
+
+def test_a_tilde_in_the_named_folder_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("COURSE_WORK", "~/my speech")
+    assert work_folder() == (tmp_path / "my speech").resolve()
+    assert not Path("~").exists()
+
+
+def test_without_a_home_the_course_writes_where_it_can(tmp_path, monkeypatch):
+    def no_home(path: Path) -> Path:
+        if str(path).startswith("~"):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    monkeypatch.delenv("COURSE_WORK")
+    assert work_folder() == (tmp_path / "my_work").resolve()
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path / "my_work" / "file")
+    (tmp_path / "my_work" / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(FolderError, match="COURSE_WORK"):
+        work_folder()
+
+
+def test_a_file_is_saved_in_a_folder_that_is_made_for_it(tmp_path):
+    save_file(tmp_path / "a" / "b" / "note.txt", b"whole")
+    assert (tmp_path / "a" / "b" / "note.txt").read_bytes() == b"whole"
+    with pytest.raises(FolderError, match=r"below.txt cannot be written \(.*untouched\."):
+        save_file(tmp_path / "a" / "b" / "note.txt" / "below.txt", b"")
+
+
+def test_a_disk_that_knows_no_permissions_is_written_all_the_same(tmp_path, monkeypatch):
+    def denied(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", denied)
+    write_whole(tmp_path / "note.txt", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
 def test_a_file_is_written_whole_over_an_earlier_one(tmp_path):

@@ -59,6 +59,26 @@ def test_a_figure_without_a_text_alternative_is_refused():
     plt.close("all")
 
 
+WORDS = ["yes", "no", "四", "a_b^c$"]
+
+
+def test_words_name_the_bars_and_the_rows_of_a_confusion_matrix():
+    ax = plots.plot_probabilities(torch.tensor([0.1, 0.2, 0.3, 0.4]), words=WORDS)
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names[:3] == WORDS[:3] and len(names) == 4
+    ax = plots.plot_confusion(torch.eye(4, dtype=torch.long), words=WORDS)
+    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    assert [label.get_text() for label in ax.get_xticklabels()] == names
+    plt.close("all")
+
+
+def test_without_words_bars_are_numbered_however_many_there_are():
+    for count in (2, 10, 35):
+        ax = plots.plot_probabilities(torch.full((count,), 1 / count))
+        assert [label.get_text() for label in ax.get_xticklabels()] == list(map(str, range(count)))
+    plt.close("all")
+
+
 # --- colours ----------------------------------------------------------------------------------
 
 # What linear RGB becomes in the eyes of people without red or green cones: Machado, Oliveira

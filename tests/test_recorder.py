@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from course_utils import audio, recorder
-from course_utils.digits import SpokenDigits
+from course_utils.recordings import SpokenWords
 
 TONE = (8000 * np.sin(np.arange(8000) / 5)).astype("<i2")
 
@@ -28,9 +28,9 @@ def form(tmp_path, monkeypatch):
     return form
 
 
-def press_record(form, speaker="mei", digit="7", samples=TONE):
+def press_record(form, speaker="mei", word="7", samples=TONE):
     """Send what recorder.js sends; return the sentence that comes back."""
-    content = {"do": "keep", "speaker": speaker, "digit": digit}
+    content = {"do": "keep", "speaker": speaker, "word": word}
     form._receive(form, content, [memoryview(samples.tobytes())])
     return form.answers[-1]
 
@@ -44,19 +44,34 @@ def test_the_file_holds_the_samples_that_were_sent(tmp_path):
 
 
 def test_takes_get_names_of_their_own_and_nothing_is_replaced(tmp_path):
-    stranger = tmp_path / "mei-2_7.wav"
+    stranger = tmp_path / "mei_7_take2.wav"
     stranger.write_bytes(b"mine")
     paths = [recorder.save_recording(TONE.tobytes(), "mei", "7", tmp_path) for _ in range(3)]
-    assert [path.name for path in paths] == ["mei_7.wav", "mei-3_7.wav", "mei-4_7.wav"]
+    assert [path.name for path in paths] == ["mei_7.wav", "mei_7_take3.wav", "mei_7_take4.wav"]
     assert stranger.read_bytes() == b"mine"
 
 
 def test_a_folder_of_recordings_is_a_data_set(tmp_path):
-    for speaker, digit in (("mei", "7"), ("mei", "7"), ("Zoë-Ann", "0"), ("王芳", "3")):
-        recorder.save_recording(TONE.tobytes(), speaker, digit, tmp_path)
-    data = SpokenDigits(tmp_path, layout="speaker_digit")
-    found = sorted(zip(data.speakers, data.digits.tolist(), strict=True))
-    assert found == [("Zoë-Ann", 0), ("mei", 7), ("mei-2", 7), ("王芳", 3)]
+    for speaker, word in (("mei", "7"), ("mei", "7"), ("Zoë-Ann", "0"), ("王芳", "3")):
+        recorder.save_recording(TONE.tobytes(), speaker, word, tmp_path)
+    for layout in ("speaker_digit", "speaker_word"):
+        data = SpokenWords(tmp_path, layout=layout)
+        said = [data.words[label] for label in data.labels]
+        found = sorted(zip(data.speakers, said, data.takes, strict=True))
+        assert found == [("Zoë-Ann", "0", 1), ("mei", "7", 1), ("mei", "7", 2), ("王芳", "3", 1)]
+
+
+@pytest.mark.parametrize("word", ["四", "yes", "ice-cream", "10", "é"])
+def test_any_word_is_kept_and_read_again(form, tmp_path, word):
+    for name in (f"mei_{word}.wav", f"mei_{word}_take2.wav"):
+        assert press_record(form, word=word) == f"Kept as {name}."
+    data = SpokenWords(tmp_path, layout="speaker_word")
+    assert (data.words, data.speakers, data.takes) == ([word], ["mei", "mei"], [1, 2])
+
+
+def test_the_form_offers_the_digits_or_the_words_it_is_given(form, tmp_path):
+    assert form.words == list("0123456789")
+    assert recorder.Recorder(tmp_path, print, ["yes", "四"]).words == ["yes", "四"]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +92,10 @@ def test_space_around_a_name_does_not_count(form):
     assert press_record(form, " mei\n") == "Kept as mei_7.wav."
 
 
-@pytest.mark.parametrize("digit", ["", "10", "-1", "x", "٣", "../7"])
-def test_odd_digits_are_refused(digit, form, tmp_path):
-    assert "choose one from 0 to 9" in press_record(form, digit=digit)
+@pytest.mark.parametrize("word", ["", "-1", "a b", "../7", "yes_no", "7\n.wav/", "*"])
+def test_odd_words_are_refused(word, form, tmp_path):
+    sentence = press_record(form, word=word)
+    assert sentence.startswith("The word is ") and "write 40 letters" in sentence
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +103,7 @@ def test_empty_and_long_recordings_are_refused(form, tmp_path):
     assert "holds no sound" in press_record(form, samples=TONE[:0])
     assert "holds no sound" in press_record(form, samples=np.zeros(3, dtype="u1"))
     assert "longer than 10 s" in press_record(form, samples=np.zeros(160_001, dtype="<i2"))
-    form._receive(form, {"do": "keep", "speaker": "mei", "digit": "7"}, [])
+    form._receive(form, {"do": "keep", "speaker": "mei", "word": "7"}, [])
     assert "holds no sound" in form.answers[-1]
     assert list(tmp_path.iterdir()) == []
     assert press_record(form, samples=np.zeros(160_000, dtype="<i2")) == "Kept as mei_7.wav."
@@ -102,9 +118,9 @@ def test_what_was_kept_is_heard(form, tmp_path):
 def test_delete_removes_what_the_form_made_last_first_and_nothing_else(form, tmp_path):
     other = recorder.save_recording(TONE.tobytes(), "mei", "7", tmp_path)
     press_record(form)
-    press_record(form, digit="8")
+    press_record(form, word="8")
     assert form.last == "mei_8.wav"
-    for expected in ("mei_8.wav is deleted.", "mei-2_7.wav is deleted."):
+    for expected in ("mei_8.wav is deleted.", "mei_7_take2.wav is deleted."):
         form._receive(form, {"do": "delete"}, [])
         assert form.answers[-1] == expected
     assert form.last == "" and list(tmp_path.iterdir()) == [other]

@@ -196,21 +196,22 @@ def speed(folder: Path) -> dict[str, str]:
     import torch
     from torch.utils.data import DataLoader
 
-    from course_utils import digits, models, training
+    from course_utils import metrics, models, splits, training
+    from course_utils.recordings import SpokenWords
 
     # The first optimiser imports half of torch; neither recipe is charged for imports.
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     start = time.perf_counter()
-    data = digits.SpokenDigits(FSDD, layout="digit_speaker_take")
-    split = digits.split_official(data)
-    pictures = digits.pictures(data, n_mels=32, n_frames=32)
+    data = SpokenWords(FSDD, layout="digit_speaker_take")
+    split = splits.split_official(data)
+    pictures = data.pictures(n_mels=32, n_frames=32)
     torch.set_num_threads(1)  # LeNet-5 is too small to share
     passed: list[float] = []
 
     def passes(line: str) -> None:
         if passed:
             return
-        if training.evaluate(model, pictures[split.test], data.digits[split.test]) > NOTES_ACCURACY:
+        if metrics.accuracy(model, pictures[split.test], data.labels[split.test]) > NOTES_ACCURACY:
             passed.append(time.perf_counter() - start)
             raise KeyboardInterrupt
         model.train()
@@ -218,10 +219,14 @@ def speed(folder: Path) -> dict[str, str]:
     training.seed_everything(0)
     model = models.LeNet5()
     training.fit(
-        model, pictures[split.train], data.digits[split.train],
-        pictures[split.valid], data.digits[split.valid], epochs=5, lr=3e-3, batch_size=32,
+        model,
+        pictures[split.train],
+        data.labels[split.train],
+        pictures[split.valid],
+        data.labels[split.valid],
+        training.Recipe(epochs=5, learning_rate=3e-3, batch_size=32, augment=None),
         report=passes,
-    )  # fmt: skip
+    )
 
     names = [data.paths[i] for i in split.train + split.valid]  # the notes keep no validation part
     loader = DataLoader(NotesData(names), batch_size=16, num_workers=4, shuffle=True)
@@ -250,11 +255,11 @@ def speed(folder: Path) -> dict[str, str]:
 
 
 def loading(folder: Path) -> dict[str, str]:
-    from course_utils import digits
+    from course_utils.recordings import SpokenWords
 
     start = time.perf_counter()
-    data = digits.SpokenDigits(FSDD, layout="digit_speaker_take")
-    digits.pictures(data)
+    data = SpokenWords(FSDD, layout="digit_speaker_take")
+    data.pictures()
     seconds = (time.perf_counter() - start) * 3000 / len(data)
     return {
         "what": f"loading and features, once, for 3,000 clips (from {len(data):,})",
@@ -269,13 +274,13 @@ def loading(folder: Path) -> dict[str, str]:
 
 GROWTH = """
 import resource, sys, time
-from course_utils import digits
-data = digits.SpokenDigits(sys.argv[1], layout="digit_speaker_take")
+from course_utils.recordings import SpokenWords
+data = SpokenWords(sys.argv[1], layout="digit_speaker_take")
 count = int(sys.argv[2])
 places = [i % len(data) for i in range(count)]
 data.paths = [data.paths[i] for i in places]
 start = time.perf_counter()
-pictures = digits.pictures(data, cache=sys.argv[3])
+pictures = data.pictures(cache=sys.argv[3])
 seconds = time.perf_counter() - start
 assert len(pictures) == count
 status = open("/proc/self/status", encoding="utf-8").read()

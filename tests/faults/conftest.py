@@ -25,8 +25,10 @@ BOUNDED = """
 import resource, sys
 from pathlib import Path
 import numpy, torch
-from course_utils import audio, digits, features, training
-from course_utils.audio import AudioError
+from course_utils import audio, features, pictures
+from course_utils.errors import AudioError, CourseError, DataError, TrainingError
+from course_utils.recogniser import Recogniser
+from course_utils.recordings import SpokenWords
 def bound(extra=10**9):
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
@@ -81,7 +83,8 @@ def run_as_nobody(tmp_path: Path) -> Callable[[str], str]:
         start = (
             "import os, sys, warnings; from pathlib import Path\n"
             "import matplotlib.pyplot, torch, IPython.display\n"
-            "from course_utils import audio, digits, paths, plots, training\n"
+            "from course_utils import audio, cache, paths, plots, recogniser, recordings\n"
+            "from course_utils.errors import AudioError, CourseError, DataError, FolderError\n"
             "folder = Path(sys.argv[1]); locked = folder / 'locked'\n"
             "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "try: (locked / 'probe').touch()\n"

@@ -42,10 +42,13 @@ def test_training_works_with_few_and_many_threads(class_folder, tmp_path, tell, 
 
 FLOAT64 = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import torch
 torch.set_default_dtype(torch.float64)
-from course_utils import audio, digits, features, models, plots, training
+from course_utils import audio, features, metrics, models, plots, training
+from course_utils.recogniser import Recogniser
+from course_utils.recordings import SpokenWords
 folder, work = Path(sys.argv[1]), Path(sys.argv[2])
 waveform, rate = audio.load(folder / "p0_0.wav")
 assert waveform.dtype == torch.float32
@@ -54,17 +57,19 @@ audio.play(torch.rand(1, 800) - 0.5, rate)
 assert audio.resample(torch.rand(1, 800), 8000, 16000).dtype == torch.float64
 features.to_db(features.spectrogram(torch.rand(1, 8000)))
 features.resize(torch.rand(1, 90, 90), (80, 80))
-data = digits.SpokenDigits(folder, "speaker_digit")
+data = SpokenWords(folder, "speaker_digit")
 for name, recipe in training.RECIPES.items():
-    x = digits.pictures(data, recipe.kind, recipe.n_mels, recipe.n_frames, cache=work / "cache")
+    x = data.pictures(recipe.n_mels, recipe.n_frames, recipe.kind, cache=work / "cache")
     assert x.dtype == torch.float32
-    model = recipe.model()
-    training.fit(model, x, data.digits, x, data.digits, epochs=1, lr=1e-4, report=None,
-                 augment=training.augment if recipe.augmented else None)
-    training.evaluate(model, x, data.digits)
-    training.save_model(work / f"{name}.pt", model, name)
-    again, _ = training.load_model(work / f"{name}.pt")
-    assert torch.allclose(training.predict(again, x), training.predict(model, x), atol=1e-5)
+    recipe = replace(recipe, epochs=1, learning_rate=1e-4)
+    model = recipe.network(classes=len(data.words))
+    training.fit(model, x, data.labels, x, data.labels, recipe, report=None)
+    metrics.accuracy(model, x, data.labels)
+    Recogniser(model, data.words, recipe).save(work / f"{name}.pt")
+    again = Recogniser.load(work / f"{name}.pt")
+    assert torch.allclose(models.predict(again.model, x), models.predict(model, x), atol=1e-5)
+    heard = again.recognise(waveform, rate)
+    assert torch.allclose(heard.probabilities, models.predict(model, x[:1])[0], atol=1e-5)
     print(name)
 """
 
@@ -106,13 +111,13 @@ SPAWN = """
 import multiprocessing, sys
 from pathlib import Path
 import torch
-from course_utils import digits
+from course_utils.recordings import SpokenWords
 
 if __name__ == "__main__":
     multiprocessing.set_start_method(sys.argv[2])
-    data = digits.SpokenDigits(sys.argv[1], "speaker_digit")
+    data = SpokenWords(sys.argv[1], "speaker_digit")
     loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
-    assert [int(digit) for _, digit in loader] == data.digits.tolist()
+    assert [int(label) for _, label in loader] == data.labels.tolist()
     print(multiprocessing.get_start_method())
 """
 

@@ -13,7 +13,7 @@ from course_utils.audio import UNREADABLE
 # The first words of a cure, as an order. Behind "or", "and" or a condition they count as well.
 CURES = """
     add ask call change check choose close convert copy count cut delete divide download end fetch
-    free give install look make mend move name open pass play put read record remove replace
+    free give install look make mend move name open pass play put read record remove rename replace
     resample restore run save say set split take train try turn unpack use wait write
 """
 WORDS = re.compile(rf"\b({'|'.join(CURES.split())})\b", re.IGNORECASE)
@@ -47,7 +47,7 @@ def test_messages_that_are_no_sentences_would_be_found():
         assert not is_one_sentence(bad)
     assert not WORDS.search(cure("a.wav (use WAV) is damaged: sorry."))
     assert len(messages()) > 80
-    assert {m.module for m in messages()} >= {"audio", "digits", "training", "download", "set_up"}
+    assert {m.module for m in messages()} >= {"audio", "recordings", "training", "set_up"}
 
 
 def test_the_table_of_messages_is_up_to_date():

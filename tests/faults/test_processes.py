@@ -23,9 +23,9 @@ from test_download import EXPECTED, GOOD, NAMES, fetch_fsdd, serve, whole
 from test_execute_notebooks import SCRIPT, write
 from test_set_up import Course, course, index, set_up
 
-from course_utils import digits, training
-from course_utils.__main__ import main
-from course_utils.digits import SpokenDigits
+from course_utils.cli import main
+from course_utils.recogniser import Recogniser
+from course_utils.recordings import SpokenWords
 
 __all__ = ["course", "index", "serve"]  # fixtures
 LAYOUT = ("--layout", "speaker_digit")
@@ -34,9 +34,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 def make_caches(folder: Path, cache: Path, order: int) -> None:
     torch.set_num_threads(1)
-    data = SpokenDigits(folder, "speaker_digit")
+    data = SpokenWords(folder, "speaker_digit")
     for n_mels in list(range(20, 40))[::order]:
-        digits.pictures(data, n_mels=n_mels, n_frames=20, cache=cache)
+        data.pictures(n_mels=n_mels, n_frames=20, cache=cache)
 
 
 def finished(process: multiprocessing.Process) -> bool:
@@ -55,10 +55,10 @@ def test_kill_9_while_the_cache_is_made_leaves_right_pictures(
     work = functools.partial(make_caches, class_folder, cache, 1)
     killed = kill_at_random_moments(work, kills=20, longest=0.6)
     leftovers = len(list(cache.glob(".pictures-*")))
-    data = SpokenDigits(class_folder, "speaker_digit")
+    data = SpokenWords(class_folder, "speaker_digit")
     for n_mels in range(20, 40):
-        kept = digits.pictures(data, n_mels=n_mels, n_frames=20, cache=cache)
-        assert torch.equal(kept, digits.pictures(data, n_mels=n_mels, n_frames=20))
+        kept = data.pictures(n_mels=n_mels, n_frames=20, cache=cache)
+        assert torch.equal(kept, data.pictures(n_mels=n_mels, n_frames=20))
     tell(killed, f"all 20 kinds of pictures right afterwards; {leftovers} temporary files left")
 
 
@@ -75,10 +75,10 @@ def test_two_students_on_one_cache_folder_get_the_right_pictures(tmp_path, class
             process.start()
         assert all([finished(process) for process in both]), "a deadlock or an error"
         assert len(list(cache.iterdir())) == 20
-    data = SpokenDigits(class_folder, "speaker_digit")
+    data = SpokenWords(class_folder, "speaker_digit")
     for n_mels in range(20, 40):
-        kept = digits.pictures(data, n_mels=n_mels, n_frames=20, cache=cache)
-        assert torch.equal(kept, digits.pictures(data, n_mels=n_mels, n_frames=20))
+        kept = data.pictures(n_mels=n_mels, n_frames=20, cache=cache)
+        assert torch.equal(kept, data.pictures(n_mels=n_mels, n_frames=20))
     tell(rounds, "20 kinds of pictures each time, all right, no deadlock, nothing left over")
 
 
@@ -112,7 +112,7 @@ def test_kill_9_while_training_ends_with_the_same_bits(
         killed += kill_at_random_moments(work, kills=6, longest=0.6 + 0.4 * trial, seed=trial)
         in_a_process(train, class_folder, out, *options)
         one, two = (
-            training.load_model(folder / "model.pt")[0].state_dict()
+            Recogniser.load(folder / "model.pt").model.state_dict()
             for folder in (tmp_path / "whole", out)
         )
         assert all(torch.equal(one[name], two[name]) for name in one)
@@ -340,15 +340,15 @@ def test_kill_9_before_each_step_of_keeping_pictures_leaves_whole_ones(
 ):
     for path in class_folder.glob("p[1-5]_*"):
         path.unlink()
-    data = SpokenDigits(class_folder, "speaker_digit")
-    right = digits.pictures(data)
+    data = SpokenWords(class_folder, "speaker_digit")
+    right = data.pictures()
     killed, alive = 0, True
     while alive:
         cache = tmp_path / str(killed)
-        alive = killed_before_step(killed + 1, lambda to=cache: digits.pictures(data, cache=to))
+        alive = killed_before_step(killed + 1, lambda to=cache: data.pictures(cache=to))
         killed += alive
         assert all(torch.equal(torch.from_numpy(np.load(p)), right) for p in cache.glob("*.npy"))
-        assert torch.equal(digits.pictures(data, cache=cache), right)
+        assert torch.equal(data.pictures(cache=cache), right)
     assert killed > 20
     tell(killed, "never half of the pictures; the next run gave all of them")
 
@@ -357,15 +357,16 @@ def test_kill_9_before_each_step_of_keeping_pictures_leaves_whole_ones(
 
 CELL = """
 import torch
-from course_utils import models, training
+from course_utils import metrics, models, training
 torch.manual_seed(0)
 x, y = torch.randn(200, 1, 32, 32), torch.arange(200) % 10
 model = models.LeNet5()
-history = training.fit(model, x, y, x, y, epochs=100_000)
+recipe = training.Recipe(epochs=100_000, augment=None)
+history = training.fit(model, x, y, x, y, recipe)
 """
 AFTER = """
 print(history.stopped, len(history.loss) == len(history.valid_loss) >= 1, model.training,
-      round(training.evaluate(model, x, y), 6) == round(max(history.valid_accuracy), 6))
+      round(metrics.accuracy(model, x, y), 6) == round(max(history.valid_accuracy), 6))
 """
 
 
@@ -431,7 +432,7 @@ def test_two_trainings_into_one_folder_leave_a_whole_model(tmp_path, class_folde
     assert all([finished(process) for process in both])
     in_a_process(train, class_folder, tmp_path / "alone", *options)
     one, two = (
-        training.load_model(folder / "model.pt")[0].state_dict()
+        Recogniser.load(folder / "model.pt").model.state_dict()
         for folder in (out, out.with_name("alone"))
     )
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -23,9 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbconvert import HTMLExporter
 
-from course_utils import audio, digits, models, plots, training
-from course_utils.digits import SpokenDigits
-from course_utils.training import TrainingError
+from course_utils import audio, models, plots, training
+from course_utils.errors import TrainingError
+from course_utils.recogniser import FORMAT, OLD_FORMAT, Recogniser
+from course_utils.recordings import SpokenWords
+from course_utils.training import RECIPES
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -64,8 +66,14 @@ def dangerous_files(folder: Path) -> list[Path]:
     torch.save({"weights": torch.zeros(3), "extra": trap}, folder / "torch-beside-weights")
     torch.save({"weights": trap}, folder / "torch-old", _use_new_zipfile_serialization=False)
     model = models.LeNet5()
-    whole = {"format": training.MODEL_FORMAT, "model": "lenet", "weights": model.state_dict()}
+    whole = {"format": OLD_FORMAT, "model": "lenet", "weights": model.state_dict()}
     torch.save(whole | {"epochs": trap}, folder / "right-but-for-one-entry")
+    Recogniser(model, list("0123456789"), RECIPES["lenet"]).save(folder / "model")
+    content = torch.load(folder / "model", weights_only=True)
+    (folder / "model").unlink()
+    for name in content:
+        torch.save(content | {name: trap}, folder / f"right-but-for-{name}")
+    torch.save(content | {"about": {"data": trap}}, folder / "right-but-for-one-of-about")
     torch.save(model, folder / "whole-module")
     return [path for path in folder.iterdir() if path.is_file()]
 
@@ -74,7 +82,7 @@ def test_model_files_that_hold_code_are_refused_and_the_code_does_not_run(tmp_pa
     files = dangerous_files(tmp_path)
     for path in files:
         with pytest.raises(TrainingError) as caught:
-            training.load_model(path)
+            Recogniser.load(path)
         assert is_one_sentence(str(caught.value)) and path.name in str(caught.value)
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "right-but-for-one-entry", weights_only=False)
@@ -88,7 +96,7 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path, tell):
     for path in files:
         with pytest.raises(TrainingError) as caught:
             training.fit(
-                models.LeNet5(), pictures, labels, None, None, epochs=1, report=None,
+                models.LeNet5(), pictures, labels, recipe=training.Recipe(epochs=1), report=None,
                 checkpoint=path, resume=True,
             )  # fmt: skip
         assert is_one_sentence(str(caught.value))
@@ -98,15 +106,15 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path, tell):
 
 def test_a_cache_that_holds_code_is_computed_anew(tmp_path, class_folder, tell):
     """Whoever shares a class's folder may write the cache of others."""
-    data = SpokenDigits(class_folder, "speaker_digit")
-    right = digits.pictures(data, cache=tmp_path / "cache").clone()
+    data = SpokenWords(class_folder, "speaker_digit")
+    right = data.pictures(cache=tmp_path / "cache").clone()
     (file,) = (tmp_path / "cache").iterdir()
     evil = np.empty(1, dtype=object)
     evil[0] = Malicious(tmp_path / "ran")
     np.save(file, evil, allow_pickle=True)
-    assert torch.equal(digits.pictures(data, cache=tmp_path / "cache"), right)
+    assert torch.equal(data.pictures(cache=tmp_path / "cache"), right)
     file.write_bytes(pickle.dumps(evil[0]))
-    assert torch.equal(digits.pictures(data, cache=tmp_path / "cache"), right)
+    assert torch.equal(data.pictures(cache=tmp_path / "cache"), right)
     assert not (tmp_path / "ran").exists()
     tell(2, "computed anew; the code did not run")
 
@@ -136,8 +144,8 @@ def test_a_model_file_that_explodes_is_refused_without_the_memory(run_bounded, t
     (tmp_path / "model.pt").write_bytes(content)
     lines = """
 try:
-    training.load_model(Path(sys.argv[1]))
-except training.TrainingError as error:
+    Recogniser.load(Path(sys.argv[1]))
+except TrainingError as error:
     print(error)
 print((peak() - before) // 2**20)
 """
@@ -149,16 +157,23 @@ print((peak() - before) // 2**20)
 def test_tensors_that_promise_terabytes_are_refused(run_bounded, tell, tmp_path):
     """A view of one number that calls itself 10^12 numbers."""
     weights = {name: torch.zeros(1).expand(10**12) for name in models.LeNet5().state_dict()}
-    content = {"format": training.MODEL_FORMAT, "model": "lenet", "weights": weights}
-    torch.save(content, tmp_path / "model.pt")
+    recipe = RECIPES["lenet"].as_dict()
+    for number, content in enumerate(
+        (
+            {"format": OLD_FORMAT, "model": "lenet", "weights": weights},
+            {"format": FORMAT, "words": list("0123456789"), "recipe": recipe, "about": {}},
+        )
+    ):
+        torch.save(content | {"weights": weights}, tmp_path / f"{number}.pt")
     lines = """
 try:
-    training.load_model(Path(sys.argv[1]))
-except training.TrainingError as error:
+    Recogniser.load(Path(sys.argv[1]))
+except TrainingError as error:
     print(error)
 """
-    assert is_one_sentence(run_bounded(lines, tmp_path / "model.pt"))
-    tell(1, "refused in a sentence")
+    for number in range(2):
+        assert is_one_sentence(run_bounded(lines, tmp_path / f"{number}.pt"))
+    tell(2, "refused in a sentence")
 
 
 # --- names that are code ----------------------------------------------------------------------
@@ -210,7 +225,7 @@ def hostile_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     speak(recordings / NAME)
-    data = SpokenDigits(recordings, "speaker_digit")
+    data = SpokenWords(recordings, "speaker_digit")
     waveform, rate = data.load(0)
     ax = plots.plot_waveform(waveform, rate, title=data.speakers[0])
     plots.show(ax.figure, f"The recording {NAME}")
@@ -304,7 +319,7 @@ def test_a_name_that_looks_like_a_formula_can_be_a_title(tell, title):
     figure, axes = plt.subplots(1, 3)
     plots.plot_curves({title: [1.0, 2.0]}, ax=axes[0], title=title)
     plots.plot_picture(torch.zeros(4, 4), ax=axes[1], title=title)
-    plots.plot_probabilities(torch.full((2,), 0.5), ax=axes[2], title=title, labels=[title, "b"])
+    plots.plot_probabilities(torch.full((2,), 0.5), ax=axes[2], title=title, words=[title, "b"])
     figure.savefig(io.BytesIO(), format="png")
     plt.close(figure)
     tell(4, "drawn")
@@ -314,7 +329,8 @@ def test_no_name_reaches_a_shell(tmp_path, tell):
     """A folder of hostile names through the command line; none of them may run."""
     for number, name in enumerate(("$(touch ran)", "`touch ran`", ";touch ran;", "|touch ran")):
         speak(tmp_path / f"{name}_{number}.wav", number)
-    training.save_model(tmp_path / "model.pt", models.LeNet5(), "lenet")
+    recogniser = Recogniser(models.LeNet5(), list("0123456789"), RECIPES["lenet"])
+    recogniser.save(tmp_path / "model.pt")
     files = sorted(tmp_path.glob("*.wav"))
     command = [sys.executable, "-m", "course_utils", "recognize", str(tmp_path / "model.pt")]
     result = subprocess.run([*command, *map(str, files)], capture_output=True, cwd=tmp_path)

@@ -1,0 +1,131 @@
+"""The pictures of a data set, computed once: in memory, or in a folder for the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from course_utils import features, pictures
+from course_utils.errors import AudioError, DataError
+from course_utils.recordings import SpokenWords, problem_report
+
+
+def all_pictures(
+    data: SpokenWords,
+    n_mels: int,
+    n_frames: int,
+    kind: Literal["log_mel", "notes"],
+    cache: str | Path | None,
+) -> torch.Tensor:
+    """Do what `SpokenWords.pictures` promises."""
+    if kind not in pictures.KINDS:
+        raise DataError(f"The kind {kind!r} is unknown: use one of {', '.join(pictures.KINDS)}.")
+    if kind == "notes":
+        n_mels, n_frames = pictures.NOTES_SIZE
+    settings = {"kind": kind, "n_mels": n_mels, "n_frames": n_frames}
+    if cache is not None:
+        return _from_folder(data, settings, Path(cache))
+    return _in_memory(data, settings)
+
+
+def _each_picture(data: SpokenWords, settings: dict[str, Any]) -> Iterator[torch.Tensor]:
+    """Make one picture after the other; after a bad file only complete the list of such files."""
+    problems: dict[Path, str] = {}
+    for index, path in enumerate(data.paths):
+        try:
+            waveform, sample_rate = data.load(index)
+            picture, _ = pictures.picture_and_word(waveform, sample_rate, **settings)
+        except AudioError as error:
+            problems[path] = f"cannot be used ({error})"
+        if not problems:
+            yield picture
+    if problems:
+        raise DataError(problem_report(data, problems))
+
+
+def _in_memory(data: SpokenWords, settings: dict[str, Any]) -> torch.Tensor:
+    result = torch.empty(_shape(data, settings))
+    for row, picture in zip(result, _each_picture(data, settings), strict=True):
+        row[:] = picture
+    return result
+
+
+def _shape(data: SpokenWords, settings: dict[str, Any]) -> tuple[int, int, int, int]:
+    return len(data), 1, settings["n_mels"], settings["n_frames"]
+
+
+def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> torch.Tensor:
+    key = _key(data, settings)
+    path = folder / f"pictures-{key}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or not a whole file
+        # Mode c: mapped from the file, and nothing that is done to the tensor reaches the file.
+        mapped = np.load(path, mmap_mode="c")
+        if mapped.shape == _shape(data, settings):
+            return torch.from_numpy(mapped)
+    temporary = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".pictures-", suffix=".part")
+        temporary = Path(name)
+        _write_array(data, settings, handle)
+        if _key(data, settings) != key:  # a recording was replaced meanwhile: keep nothing
+            return torch.from_numpy(np.load(temporary))
+        temporary.replace(path)  # whole or not at all, whoever else writes the same file
+        return torch.from_numpy(np.load(path, mmap_mode="c"))
+    except OSError as error:
+        warnings.warn(
+            f"The pictures cannot be kept in {folder} ({error.strerror or error}), so they are "
+            "computed in memory this time: free some space or name another folder.",
+            stacklevel=4,
+        )
+        return _in_memory(data, settings)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left half written more than a day ago."""
+    for part in folder.glob(".pictures-*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > 24 * 3600:
+                part.unlink()
+
+
+def _write_array(data: SpokenWords, settings: dict[str, Any], handle: int) -> None:
+    """Write the pictures to an open .npy file, one by one, so that memory stays small.
+
+    A mapped file on a full disk would end the process with a bus error; a write raises OSError.
+    """
+    header = {"descr": "<f4", "fortran_order": False, "shape": _shape(data, settings)}
+    with os.fdopen(handle, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for picture in _each_picture(data, settings):
+            file.write(picture.contiguous().numpy().tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _key(data: SpokenWords, settings: dict[str, Any]) -> str:
+    """Return a digest of what the pictures are made of: contents, order, settings, method."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for module in (features, pictures):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    for path in data.paths:
+        try:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            digest.update(str(error.errno).encode())  # the pictures report it with all others
+    return digest.hexdigest()[:32]

@@ -1,0 +1,332 @@
+"""The command line: ``python -m course_utils COMMAND``. It only parses and prints.
+
+Each command imports what it needs inside its own function, so that ``doctor`` still speaks when
+PyTorch is broken, and ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils.errors import CourseError
+
+LAYOUTS = ("speaker_digit", "speaker_word", "digit_speaker_take")
+LAYOUT_HELP = (
+    "what the files' names mean: speaker_digit for <speaker>_<digit>.wav (the course's own), "
+    "speaker_word for <speaker>_<word>.wav (any words), digit_speaker_take for "
+    "<digit>_<speaker>_<take>.wav (FSDD); a second take by the same speaker is "
+    "<speaker>_<word>_take2.wav"
+)
+SPLITS = """\
+what --split can be:
+  official      takes 0 to 4 to test (FSDD's own way; the same speakers on both sides)
+  takes:A-B     takes A to B to test (the same speakers on both sides)
+  clip          a fifth of the clips to test, at random (the same speakers on both sides)
+  speaker:NAME  one speaker to test: somebody new
+  family:NAME   one family of voices to test (from manifest.csv): voices of a new kind
+  loso          leave one speaker out, each in turn: one training and one model a speaker
+  all           no test; a tenth of the speakers to validate, the rest to train
+A tenth of what is left is kept to choose the best epoch by, of other speakers where the split is
+by speaker. Nothing is ever chosen by the test part.
+
+DIR gets model.pt, metrics.json, curves.png, confusion.png and checkpoint.pt. After an
+interruption of any kind the same command with --resume goes on, to the same result.
+
+examples:
+  python -m course_utils train data/digits_en --layout speaker_digit --split all --out my_work/run1
+  python -m course_utils train "$FSDD_DIR" --layout digit_speaker_take --split loso --out runs/loso
+  torchrun --standalone --nproc-per-node 2 -m course_utils train …   (the same on two processes)
+"""
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from course_utils.paths import REPOSITORY
+
+    doctor = REPOSITORY / "tools" / "doctor.py"
+    if not doctor.exists():
+        raise CourseError(f"{doctor} is missing: run the doctor in the course's own folder.")
+    return int(runpy.run_path(str(doctor))["main"]())
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    from course_utils import download, paths
+
+    target = arguments.to or paths.work_folder() / "fsdd"
+    return download.main(target, arguments.url or download.FSDD_URL, arguments.archive)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    started = time.perf_counter()  # before PyTorch is imported, which counts too
+    from course_utils import experiment, processes, splits
+
+    splits.check_split_name(arguments.split, arguments.layout)
+    processes.choose_threads()
+    plan = experiment.Plan(
+        arguments.model,
+        arguments.split,
+        arguments.out,
+        arguments.seed,
+        arguments.epochs,
+        augmented=not arguments.no_augment,
+        resume=arguments.resume,
+    )
+    try:
+        processes.join()
+        first = processes.rank() == 0
+        say = _say if first else _say_nothing
+        experiment.check_folder(plan.out, plan.resume)
+        data = _recordings(arguments.root, arguments.layout, arguments.skip_unreadable)
+        _introduce(data, say)
+        metrics = experiment.train(data, plan, say, started)
+    except RuntimeError as error:
+        if processes.count() == 1:
+            raise
+        reason = str(error).splitlines()[0]
+        raise CourseError(
+            f"Another process of this training ended ({reason}): run the same command again "
+            "with --resume."
+        ) from None
+    finally:
+        processes.leave()
+    if metrics is None:
+        return 130
+    if first:
+        print(_summary(metrics))
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    from course_utils import experiment, processes
+    from course_utils.recogniser import Recogniser
+
+    processes.choose_threads()
+    recogniser = Recogniser.load(arguments.model)
+    data = _recordings(arguments.root, arguments.layout, arguments.skip_unreadable)
+    metrics = experiment.evaluate(recogniser, data, started)
+    if arguments.json is not None:
+        experiment.save_json(arguments.json, metrics)
+    print(_summary(metrics))
+    return 0
+
+
+def _recognize(arguments: argparse.Namespace) -> int:
+    from course_utils import audio, processes
+    from course_utils.recogniser import Recogniser
+
+    processes.choose_threads()
+    recogniser = Recogniser.load(arguments.model)
+    status = 0
+    for file in arguments.files:
+        try:
+            heard = recogniser.recognise(*audio.load(file))
+        except audio.AudioError as error:
+            _say(str(error))
+            status = 1
+            continue
+        answer = f"{heard.word}\t{heard.probability:.3f}" if heard.word else "-\tno speech found"
+        print(f"{file}\t{answer}", flush=True)
+    return status
+
+
+def _recordings(root: Path, layout: str, skip_unreadable: bool) -> Any:
+    from course_utils.recordings import SpokenWords
+
+    return SpokenWords(root, layout, unreadable="skip" if skip_unreadable else "error")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _say_nothing(line: str) -> None:
+    pass
+
+
+def _introduce(data: Any, say: Any) -> None:
+    """Say what is trained on: the words with their counts, and which may be typing errors."""
+    say(f"{len(data)} recordings of {len(set(data.speakers))} speakers in {data.root}")
+    counts = [f"{word} ({count})" for word, count in data.word_counts().items()]
+    say(f"{len(counts)} words: {', '.join(counts)}")
+    lonely = data.lonely_words()
+    if lonely and len(lonely) < len(data.words):
+        say(f"Only one speaker says {', '.join(lonely)}: correct the names if that is an error.")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    """Return what a person wants to know of the metrics, a line each."""
+    lines = [
+        f"model {metrics['model']}: {metrics['parameters']:,} parameters, "
+        f"{metrics['seconds']:.1f} s, {metrics['threads']} threads"
+    ]
+    if metrics.get("valid_accuracy") is not None:
+        lines.append(f"validation accuracy {_percent(metrics['valid_accuracy'])}")
+    if metrics["test_accuracy"] is None:
+        return "\n".join([*lines, "no test part: judge the model with `evaluate`"])
+    low, high = metrics["test_interval"]
+    lines.append(
+        f"test accuracy {_percent(metrics['test_accuracy'])} "
+        f"(95 % over clips: {_percent(low)} to {_percent(high)})"
+    )
+    if metrics["speaker_interval"]:
+        low, high = metrics["speaker_interval"]
+        lines.append(f"95 % over speakers, who are new: {_percent(low)} to {_percent(high)}")
+    for fold in metrics.get("folds", []):
+        accuracy = _percent(fold["test_accuracy"])
+        lines.append(f"without {fold['speaker']}: {accuracy} ({fold['epochs']} epochs)")
+    if "mean" in metrics:
+        mean, worst = _percent(metrics["mean"]), _percent(metrics["worst"])
+        lines.append(f"mean over speakers {mean}, worst {worst}")
+    worst_first = sorted(metrics["per_speaker"].items(), key=lambda item: item[1])[:6]
+    shown = ", ".join(f"{name} {_percent(share)}" for name, share in worst_first)
+    lines.append(f"per speaker, the hardest first: {shown}")
+    shown = ", ".join(f"{name} {_percent(share)}" for name, share in metrics["per_digit"].items())
+    lines.append(f"per word: {shown}")
+    return "\n".join(lines)
+
+
+def _add_download(commands: Any) -> None:
+    download = commands.add_parser(
+        "download",
+        help="fetch real recordings (FSDD, 23 MB) and check each of them",
+        description="Fetch the Free Spoken Digit Dataset v1.0.10 (Zohar Jackson and contributors, "
+        "CC BY-SA 4.0) and check each of its 3,000 recordings.",
+    )
+    download.add_argument("what", choices=["fsdd"], help="the data set")
+    download.add_argument(
+        "--to", type=Path, metavar="DIR", help="where to (fsdd in the work folder if not given)"
+    )
+    download.add_argument("--url", help="another address of the same archive")
+    download.add_argument(
+        "--archive", type=Path, metavar="FILE", help="use an archive that was fetched by hand"
+    )
+    download.set_defaults(run=_download)
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a recogniser of spoken words and judge it",
+        description="Train a recogniser on a folder of recordings and judge it on others.",
+        epilog=SPLITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_folder(train)
+    train.add_argument("--split", required=True, metavar="SPLIT", help="who is tested: see below")
+    train.add_argument(
+        "--model",
+        choices=["notes", "mlp", "lenet", "cnn"],
+        default="cnn",
+        help="notes: the lecture notes' network and recipe; mlp: the same repaired; lenet: "
+        "LeNet-5; cnn: the three small CNNs that chapter 8 ends with (default)",
+    )
+    train.add_argument(
+        "--epochs",
+        type=_count,
+        metavar="N",
+        help="passes over the training part (20 to 100, the more the fewer clips there are)",
+    )
+    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="0 if not given")
+    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="for the results")
+    train.add_argument("--resume", action="store_true", help="go on where DIR's training stopped")
+    train.add_argument("--no-augment", action="store_true", help="train on pictures as they are")
+    train.set_defaults(run=_train)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="judge a trained model on other recordings",
+        description="Judge a trained model on a folder of recordings: accuracy with 95 % "
+        "intervals over clips and over speakers, per speaker and per word.",
+    )
+    evaluate.add_argument("model", type=Path, metavar="MODEL", help="a model.pt that train wrote")
+    _add_folder(evaluate)
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("root", type=Path, metavar="ROOT", help="the folder of recordings")
+    command.add_argument("--layout", required=True, choices=LAYOUTS, help=LAYOUT_HELP)
+    command.add_argument(
+        "--skip-unreadable", action="store_true", help="leave bad files out, with a warning"
+    )
+
+
+def _add_recognize(commands: Any) -> None:
+    recognize = commands.add_parser(
+        "recognize",
+        help="say which word is spoken in a sound file",
+        description="Print one line a file: its name, the word, its probability, with tabs "
+        "between. WAV, FLAC or MP3 of any sample rate; silence around the word does no harm.",
+    )
+    recognize.add_argument("model", type=Path, metavar="MODEL", help="a model.pt that train wrote")
+    recognize.add_argument("files", nargs="+", metavar="FILE", help="sound files")
+    recognize.set_defaults(run=_recognize)
+
+
+def _count(text: str, least: int = 1, most: int = 10**9) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
+    return number
+
+
+def _seed(text: str) -> int:
+    return _count(text, least=0, most=2**32 - 1)  # NumPy takes no others
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; `run` in its result is the function to call.
+
+    >>> parser().parse_args(["doctor"]).command
+    'doctor'
+    """
+    main_parser = argparse.ArgumentParser(
+        prog="python -m course_utils", description="Helpers of the speech-recognition course."
+    )
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    doctor = commands.add_parser("doctor", help="check this machine, with a cure for what fails")
+    doctor.set_defaults(run=_doctor)
+    _add_download(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_recognize(commands)
+    return main_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns: the exit status: 0 when it did what was asked, 1 when the work was done with a bad
+        answer, 2 when it could not be done, 130 after Ctrl-C.
+    """
+    try:
+        arguments = parser().parse_args(argv)
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
+    except CourseError as error:
+        _say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        return 130
+    except BrokenPipeError:  # whoever read what was printed has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
