@@ -1,8 +1,7 @@
-"""Sphinx configuration of the book. ``make_book.py`` lays the sources together and calls Sphinx."""
+"""Sphinx configuration of the book, whose sources ``tools/make_book.py`` lays together."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from docutils import nodes
 project = "Speech recognition, from a waveform to a recogniser"
 html_title = "Speech recognition"
 language = "en"
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 nb_execution_mode = "off"  # the saved outputs are shown
@@ -43,52 +42,13 @@ html_theme_options = {
     "navbar_persistent": [],  # the search stands in the left column
 }
 
+autodoc_default_options = {"members": True}
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 default_role = "code"
-
-_HEADER = re.compile(
-    r"(Parameters|Attributes|Returns?|Yields|Raises|Source|Sources|Shapes|Units):\s*(.*)"
-)
-
-
-def docstring_to_rst(lines: list[str]) -> list[str]:
-    """Our docstrings as reStructuredText: a heading in bold, each parameter in a line of its own.
-
-    >>> docstring_to_rst(["Double.", "", "Parameters:", "    x: a number,", "        in Hz."])
-    ['Double.', '', '', '**Parameters**', '', '* ``x``: a number, in Hz.', '']
-    """
-    result: list[str] = []
-    inside = False
-    for line in lines:
-        header = _HEADER.fullmatch(line)
-        depth = len(line) - len(line.lstrip())
-        if header:
-            result += ["", f"**{header[1]}** {header[2]}".rstrip()]
-            inside = True
-            listed = not header[2]
-            if listed:
-                result.append("")
-        elif inside and depth >= 4:
-            if not listed or depth > 4:
-                result[-1] += " " + line.strip()
-            else:
-                name = re.fullmatch(r"([`\w*]+(?:, [`\w*]+)*): (.*)", line.strip())
-                entry = f"``{name[1].strip('`')}``: {name[2]}" if name else line.strip()
-                result.append(f"* {entry}")
-        else:
-            if inside and line.strip():
-                result.append("")
-            inside = False
-            result.append(line)
-    return result + [""]
-
-
-def _process_docstring(
-    app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]
-) -> None:
-    lines[:] = docstring_to_rst(lines)
+napoleon_numpy_docstring = False  # all are in Google's style
+napoleon_custom_sections = ["Source"]
 
 
 def _mend_table_heads(app: Any, doctree: Any) -> None:
@@ -114,6 +74,5 @@ def _name_sidebar(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> None:
     """Register what this file adds to Sphinx."""
-    app.connect("autodoc-process-docstring", _process_docstring)
     app.connect("doctree-read", _mend_table_heads)
     app.connect("build-finished", _name_sidebar)

@@ -1,13 +1,35 @@
-"""``python -m course_utils``: see `cli.py`."""
+"""``python -m course_utils COMMAND``: see `cli.py`."""
 
+import os
 import sys
 import warnings
+from collections.abc import MutableMapping, Sequence
 
 from course_utils import cli
+
+
+def calm_threads(environment: MutableMapping[str, str], platform: str = sys.platform) -> None:
+    """Let PyTorch's threads sleep where they wait: on a busy machine spinning costs minutes.
+
+    Args:
+        environment: changed in place, unless the user has set how threads wait. It counts for
+            whoever imports torch later: the library of threads reads it once, when it is loaded.
+        platform: of the machine. PyTorch brings GNU's library for Linux, others elsewhere.
+    """
+    if not {"GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"} & set(environment):
+        gnu = platform.startswith("linux")
+        environment.update({"GOMP_SPINCOUNT": "1000"} if gnu else {"OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    calm_threads(os.environ)
+    return cli.main(argv)
+
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # any name can be printed, whatever the locale
         if hasattr(stream, "reconfigure") and stream.encoding.lower() != "utf-8":
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
-    sys.exit(cli.main())
+    sys.exit(main())

@@ -49,17 +49,20 @@ examples:
 def _doctor(arguments: argparse.Namespace) -> int:
     from course_utils.paths import REPOSITORY
 
-    doctor = REPOSITORY / "tools" / "doctor.py"
-    if not doctor.exists():
-        raise CourseError(f"{doctor} is missing: run the doctor in the course's own folder.")
-    return int(runpy.run_path(str(doctor))["main"]())
+    script = REPOSITORY / "tools" / "doctor.py"
+    if not script.is_file():
+        raise CourseError(f"{script} is missing: use the package in the course's own folder.")
+    return int(runpy.run_path(str(script))["main"]())
 
 
 def _download(arguments: argparse.Namespace) -> int:
     from course_utils import download, paths
 
     target = arguments.to or paths.work_folder() / "fsdd"
-    return download.main(target, arguments.url or download.FSDD_URL, arguments.archive)
+    recordings = download.fetch_fsdd(target, arguments.url or download.FSDD_URL, arguments.archive)
+    print(f"All {download.FSDD_FILES:,} recordings are in {recordings}, checked by their digests.")
+    print(f"Set the environment variable FSDD_DIR to {recordings.parent}")
+    return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -209,7 +212,10 @@ def _add_download(commands: Any) -> None:
     )
     download.add_argument("--url", help="another address of the same archive")
     download.add_argument(
-        "--archive", type=Path, metavar="FILE", help="use an archive that was fetched by hand"
+        "--archive",
+        type=Path,
+        metavar="FILE",
+        help="use an archive that was fetched by hand (.tar.gz, .tar or .zip)",
     )
     download.set_defaults(run=_download)
 
@@ -325,7 +331,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(error))
         return 2
     except KeyboardInterrupt:
-        _say("Stopped.")
+        _say("\nStopped: run the same command again to go on.")
         return 130
     except BrokenPipeError:  # whoever read what was printed has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

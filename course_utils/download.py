@@ -13,19 +13,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
-import os
+import io
+import lzma
 import re
 import shutil
 import sys
 import tarfile
 import tempfile
-import time
-import urllib.error
-import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from course_utils.errors import DownloadError
 
 FSDD_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
@@ -37,10 +41,16 @@ RECORDING = re.compile(r"[0-9]_[a-z]+_[0-9]+\.wav")
 MOST_BYTES = 200_000_000  # of the archive, and of what is in it: a real one has 23 MB
 MOST_MEMBERS = 10_000
 STALL_SECONDS = 30.0
-
-
-class DownloadError(Exception):
-    """A download that cannot go on, in a sentence that says what to do."""
+# What a damaged archive makes of reading it, beside an OSError without a number.
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 
 def known_digests() -> dict[str, str]:
@@ -68,12 +78,19 @@ def check_recordings(
     files: int = FSDD_FILES,
     whole_digest: str = FSDD_DIGEST,
     known: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> None:
     """Check that a folder holds the recordings of FSDD, all of them and unchanged.
 
-    Parameters: the folder; how many files there must be; the digest of their list; the digests
-        that are known one by one (the shipped ones if not given).
-    Raises: DownloadError, which names wrong and missing files as far as they are known.
+    Args:
+        folder: where they are.
+        files: how many there must be.
+        whole_digest: the digest of their list.
+        known: the digests that are known one by one (the shipped ones if not given).
+        name: what to call the folder in a message (its path if not given).
+
+    Raises:
+        DownloadError: it names three of the wrong and missing files whose digest is known.
     """
     folder = Path(folder)
     digests = {
@@ -84,22 +101,11 @@ def check_recordings(
     if len(digests) == files and list_digest(digests) == whole_digest:
         return
     known = known_digests() if known is None else known
-    wrong = sorted(name for name in known if digests.get(name, known[name]) != known[name])
-    missing = sorted(name for name in known if name not in digests)
-    faults = []
-    if len(digests) != files:
-        faults.append(f"{len(digests)} recordings instead of {files}")
-    if wrong:
-        faults.append(f"{len(wrong)} changed ({', '.join(wrong[:3])}{', …' * (len(wrong) > 3)})")
-    if missing:
-        faults.append(
-            f"{len(missing)} missing ({', '.join(missing[:3])}{', …' * (len(missing) > 3)})"
-        )
-    if not faults:
-        faults.append("one or more changed among those whose digest is known only in sum")
+    wrong = sorted(file for file in known if digests.get(file) != known[file])
+    named = ", ".join(wrong[:3]) + ", …" * (len(wrong) > 3) or "some that are known only in sum"
     raise DownloadError(
-        f"{folder} does not hold the recordings of FSDD v1.0.10 ({'; '.join(faults)}): "
-        "move it away and download them again."
+        f"{name or folder} does not hold the recordings of FSDD v1.0.10 ({len(digests)} of {files} "
+        f"are there; changed or missing are {named}): move it away and download them again."
     )
 
 
@@ -107,53 +113,39 @@ def fetch_fsdd(
     target: str | Path,
     url: str = FSDD_URL,
     archive: str | Path | None = None,
-    report: Callable[[str], Any] | None = None,
     stall_seconds: float = STALL_SECONDS,
     **expected: Any,
 ) -> Path:
     """Download FSDD into `target/recordings`; the folder appears whole and checked, or not at all.
 
-    A download that broke off is taken up where it stopped, if the server can do that.
-
-    Parameters:
+    Args:
         target: a folder; made if it is missing. Nothing is written outside.
-        url: where the archive (.tar.gz) is.
+        url: where the archive is (.tar.gz, .tar or .zip).
         archive: an archive that somebody downloaded by hand; then nothing is fetched.
-        report: called with a line of progress now and then.
         stall_seconds: how long a silent server is waited for.
         expected: passed on to `check_recordings`.
-    Returns: the path of the recordings.
-    Raises: DownloadError.
+
+    Returns:
+        The path of the recordings.
+
+    Raises:
+        DownloadError: they can't be fetched, written or trusted.
     """
-    target = Path(target)
-    recordings = target / "recordings"
-    say = report or (lambda line: None)
+    recordings = Path(target) / "recordings"
     if recordings.exists():
         check_recordings(recordings, **expected)
-        say(f"The recordings are in {recordings} already, and right.")
         return recordings
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with _only_one(target):
-            if archive is not None:
-                _unpack(Path(archive), recordings, say, expected)
-                return recordings
-            part = target / "fsdd.tar.gz.part"
-            resumed = part.exists()
-            _download(url, part, say, stall_seconds)
-            try:
-                _unpack(part, recordings, say, expected)
-            except DownloadError:
-                part.unlink(missing_ok=True)
-                if not resumed:
-                    raise
-                say("The parts of the archive do not fit together: downloading it anew.")
-                _download(url, part, say, stall_seconds)
-                try:
-                    _unpack(part, recordings, say, expected)
-                finally:
-                    part.unlink(missing_ok=True)
-            part.unlink(missing_ok=True)
+        recordings.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(recordings.parent) as staging:
+            fetched = staging / "fsdd.tar.gz"
+            if archive is None:
+                _download(url, fetched, stall_seconds)
+            _unpack(Path(archive or fetched), staging)
+            check_recordings(staging, name=Path(archive or url).name, **expected)
+            fetched.unlink(missing_ok=True)
+            staging.chmod(0o755)  # mkdtemp's folders are for their owner alone
+            staging.replace(recordings)
     except OSError as error:
         raise DownloadError(
             f"{target} cannot be written ({error.strerror or error}): free some space or name "
@@ -163,159 +155,104 @@ def fetch_fsdd(
 
 
 @contextlib.contextmanager
-def _only_one(target: Path) -> Iterator[None]:
-    """Keep a second download out of the same folder; the lock ends with the process."""
+def _only_one(target: Path) -> Iterator[Path]:
+    """Keep a second download out of a folder; give the first one a new folder in it to work in."""
     try:
-        import fcntl
-    except ImportError:  # Windows: two downloads at once stay possible there
-        yield
-        return
-    with (target / ".download.lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadError(
-                f"Another download into {target} is running: wait for it to end."
-            ) from None
-        for staging in target.glob(".recordings-*"):  # left by one that was killed
-            shutil.rmtree(staging, ignore_errors=True)
-        yield
+        with FileLock(target / ".download.lock", timeout=0):
+            for left in target.glob(".recordings-*"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            staging = Path(tempfile.mkdtemp(dir=target, prefix=".recordings-"))
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except Timeout:
+        raise DownloadError(
+            f"Another download into {target} is running: wait for it to end."
+        ) from None
 
 
-def _download(url: str, part: Path, say: Callable[[str], Any], stall_seconds: float) -> None:
-    """Fetch a file, from where an earlier try stopped if the server can, else from the start."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "course-utils"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    try:
-        with urllib.request.urlopen(request, timeout=stall_seconds) as response:
-            continues = response.status == 206 and _starts_at(response, have)
-            have = have if continues else 0
-            length = response.headers.get("Content-Length")
-            total = have + int(length) if length else None
-            with part.open("ab" if continues else "wb") as file:
-                _copy(response, file, have, total, say)
-            if total is not None and part.stat().st_size < total:
-                raise ConnectionError("the connection broke off")
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # all there already, or more than there is: the check will tell
-            return
-        raise DownloadError(_by_hand(url, f"the server answered {error.code}")) from None
-    except (TimeoutError, urllib.error.URLError, ConnectionError, http.client.HTTPException) as e:
-        reason = getattr(e, "reason", e)
-        if isinstance(reason, TimeoutError):
-            reason = f"nothing came for {stall_seconds:g} s"
-        raise DownloadError(_by_hand(url, str(reason))) from None
+class _Bounded(io.BufferedWriter):
+    """A file that doesn't grow beyond what FSDD can have."""
 
-
-def _starts_at(response: Any, offset: int) -> bool:
-    return response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-
-
-def _copy(
-    response: Any, file: IO[bytes], have: int, total: int | None, say: Callable[[str], Any]
-) -> None:
-    shown = time.monotonic()
-    # read1 hands over what has come: of a block that never ends, nothing would be kept.
-    while block := response.read1(1 << 16):
-        have += len(block)
-        if have > MOST_BYTES:
+    def write(self, block: Any) -> int:
+        if self.tell() + len(block) > MOST_BYTES:
             raise DownloadError(
                 f"The archive is larger than {MOST_BYTES // 1_000_000} MB, so it is not FSDD: "
                 "check the address."
             )
-        file.write(block)
-        if time.monotonic() - shown > 0.5:
-            say(_progress(have, total))
-            shown = time.monotonic()
-    say(_progress(have, total))
+        return super().write(block)
 
 
-def _progress(have: int, total: int | None) -> str:
-    if not total:
-        return f"{have / 1e6:.1f} MB"
-    done = round(30 * have / total)
-    return f"[{'#' * done}{'.' * (30 - done)}] {have / 1e6:.1f} of {total / 1e6:.1f} MB"
+def _download(url: str, path: Path, stall_seconds: float) -> None:
+    """Fetch a file, with a bar where somebody watches."""
+    import pooch  # takes a moment, which the digests need not wait for
 
-
-def _by_hand(url: str, reason: str) -> str:
-    return (
-        f"FSDD cannot be downloaded ({reason}): try again later (what has come is kept), or fetch "
-        f"{url} with a browser and run `python -m course_utils download fsdd --archive FILE`."
-    )
-
-
-def _unpack(
-    archive: Path, recordings: Path, say: Callable[[str], Any], expected: dict[str, Any]
-) -> None:
-    """Take the recordings out of an archive into a new folder, check them, then show them."""
-    if not archive.is_file():
-        raise DownloadError(f"{archive} does not exist: check its name.")
-    staging = Path(tempfile.mkdtemp(dir=recordings.parent, prefix=".recordings-"))
+    if not re.match("https?://", url):
+        raise DownloadError(f"{url!r} is no address: give one that begins with https://.")
+    watched = sys.stderr.isatty()
+    fetch = pooch.HTTPDownloader(progressbar=watched, chunk_size=1 << 16, timeout=stall_seconds)
     try:
-        try:
-            with tarfile.open(archive, "r:gz") as tar:
-                _take_recordings(tar, staging)
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise DownloadError(
-                f"{archive.name} is no whole archive ({error}): download it again."
-            ) from None
-        say("Checking the recordings.")
-        check_recordings(staging, **expected)
-        staging.chmod(0o755)
-        staging.replace(recordings)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with _Bounded(io.FileIO(path, "wb")) as file:
+            fetch(url, file, None)
+    except OSError as error:  # what pooch meets on the network is an OSError without a number
+        if error.errno is not None:
+            raise
+        print(end="\n" * watched, file=sys.stderr)  # ends the bar's line
+        answer = getattr(error, "response", None)
+        if answer is not None:
+            reason = f"the server answered {answer.status_code}"
+        elif "timed out" in str(error):
+            reason = f"nothing came for {stall_seconds:g} s"
+        else:
+            reason = f"no connection, or it broke off: {type(error).__name__}"
+        raise DownloadError(
+            f"FSDD cannot be downloaded ({reason}): try again later, or fetch {url} with a browser "
+            "and run `python -m course_utils download fsdd --archive FILE`."
+        ) from None
 
 
-def _take_recordings(tar: tarfile.TarFile, staging: Path) -> None:
+def _unpack(archive: Path, folder: Path) -> None:
     """Copy recordings out under their bare names; no name in the archive becomes a path."""
+    if not archive.is_file():
+        raise DownloadError(f"{archive} is no file: give the name of the archive itself.")
     taken = 0
-    for number, member in enumerate(tar):
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            raise DownloadError(
-                f"The archive holds the name {member.name!r}, which leads out of its folder, so it "
-                "is not FSDD: check where it comes from; nothing of it was kept."
-            )
-        taken += member.size
-        if number >= MOST_MEMBERS or taken > MOST_BYTES:
-            raise DownloadError(
-                "The archive unpacks to more than FSDD ever held, so it is not FSDD: check where "
-                "it comes from; nothing of it was kept."
-            )
-        if path.parent.name != "recordings" or not RECORDING.fullmatch(path.name):
-            continue
-        source = tar.extractfile(member) if member.isfile() else None
-        if source is None:
-            raise DownloadError(
-                f"{member.name} in the archive is no plain file, so it is not FSDD: check where it "
-                "comes from; nothing of it was kept."
-            )
-        (staging / path.name).write_bytes(source.read())
-
-
-def main(target: Path, url: str, archive: Path | None) -> int:
-    """Download FSDD for the command line; return the exit status."""
-    live = sys.stderr.isatty()
-
-    def report(line: str) -> None:
-        print(f"\r{line:<60}" if live else line, end="" if live else "\n", file=sys.stderr)
-        sys.stderr.flush()
-
     try:
-        recordings = fetch_fsdd(target, url=url, archive=archive, report=report)
-    except DownloadError as error:
-        print(f"{os.linesep if live else ''}{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped: run the same command again to go on.", file=sys.stderr)
-        return 130
-    if live:
-        print(file=sys.stderr)
-    print(f"All {FSDD_FILES} recordings are in {recordings}, each checked by its digest.")
-    print(f"Set the environment variable FSDD_DIR to {recordings.parent}")
-    return 0
+        for number, (name, size, plain, opened) in enumerate(_members(archive)):
+            path = PurePosixPath(name)
+            taken += size
+            if path.is_absolute() or ".." in path.parts:
+                raise DownloadError(
+                    _not_fsdd(f"holds the name {name!r}, which leads out of its folder")
+                )
+            if number >= MOST_MEMBERS or taken > MOST_BYTES:
+                raise DownloadError(_not_fsdd("unpacks to more than FSDD ever held"))
+            if path.parent.name == "recordings" and RECORDING.fullmatch(path.name):
+                if not plain:
+                    raise DownloadError(_not_fsdd(f"holds {name}, which is no plain file"))
+                (folder / path.name).write_bytes(opened().read())
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DownloadError(
+            f"{archive.name} is no whole archive (.tar.gz, .tar or .zip): download it again."
+        ) from None
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, bool, Callable[[], IO[bytes]]]]:
+    """Yield of each thing in a tar or zip: name, size, if it is a plain file, how to open it."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            for info in zipped.infolist():
+                yield info.filename, info.file_size, True, partial(zipped.open, info)
+    else:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                opened: Any = partial(tar.extractfile, member)  # a stream, of a plain file
+                yield member.name, member.size, member.isfile(), opened
+
+
+def _not_fsdd(why: str) -> str:
+    return (
+        f"The archive {why}, so it is not FSDD: check where it comes from; nothing of it was kept."
+    )

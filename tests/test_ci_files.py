@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from course_utils import set_up
+import set_up
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORKFLOW = REPOSITORY / ".github" / "workflows" / "ci.yml"

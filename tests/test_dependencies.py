@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from course_utils import doctor, set_up
+import doctor
+import set_up
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -86,7 +87,7 @@ def test_all_places_allow_the_same_pythons() -> None:
 def imported_packages() -> set[str]:
     """Top-level modules that the course's own Python files import, tests included."""
     modules = set()
-    for folder in ("course_utils", "book", "data", "tests"):
+    for folder in ("course_utils", "tools", "book", "data", "tests"):
         for path in (REPOSITORY / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Import):
@@ -142,7 +143,7 @@ def remove(folder: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_fresh_clone_needs_one_command(clone: Path) -> None:
     base = getattr(sys, "_base_executable", None) or sys.executable
-    command = [base, "course_utils/set_up.py"]
+    command = [base, "tools/set_up.py"]
     run([*command, "install"], clone)
     assert "The course can run." in run([*command, "doctor"], clone)
     assert (clone / ".venv" / "course_stamp.json").exists()

@@ -6,14 +6,18 @@ import csv
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
 import pytest
 
-from course_utils import doctor
+import doctor
+from course_utils import paths
+from course_utils.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -38,6 +42,47 @@ def run_doctor(
         elif "cure: " in line:
             rows[check] = (*rows[check][:2], line.split("cure: ")[1])
     return result.returncode, rows
+
+
+def test_ctrl_c_ends_it_silently() -> None:
+    command = [sys.executable, "-m", "course_utils", "doctor"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.5)  # it imports the packages by now, which takes longer
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (130, b"", b"")
+
+
+def test_a_reader_that_has_enough_ends_it_silently() -> None:
+    code = "import sys, doctor; doctor.CHECKS = (doctor.check_python,); sys.exit(doctor.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY / "tools",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()  # as head does
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_it_runs_from_any_folder_and_as_a_script(tmp_path: Path) -> None:
+    outputs = [
+        subprocess.check_output([sys.executable, *command], cwd=tmp_path, encoding="utf-8")
+        for command in (["-m", "course_utils", "doctor"], [str(REPOSITORY / "tools/doctor.py")])
+    ]
+    assert outputs[0] == outputs[1] and outputs[0].endswith("The course can run.\n")
+
+
+def test_without_the_course_s_folder_it_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    assert main(["doctor"]) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path) in error and "is missing: use" in error and error.count("\n") == 1
 
 
 def put_module(folder: Path, name: str, code: str) -> dict[str, str]:
@@ -80,10 +125,12 @@ def test_broken_torch_is_a_row_with_a_cure(tmp_path: Path, code: str, words: str
 
 def test_importing_the_doctor_loads_nothing_but_the_standard_library() -> None:
     code = (
-        "import sys; from course_utils import doctor; "
+        "import sys; import doctor; "
         "print([m for m in ('torch', 'numpy', 'packaging', 'soundfile') if m in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], encoding="utf-8") == "[]\n"
+    folder = REPOSITORY / "tools"
+    output = subprocess.check_output([sys.executable, "-c", code], cwd=folder, encoding="utf-8")
+    assert output == "[]\n"
 
 
 def test_missing_ffmpeg_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

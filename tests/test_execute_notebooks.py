@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-SCRIPT = Path(__file__).resolve().parents[1] / "book" / "execute_notebooks.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "execute_notebooks.py"
 
 
 def write(path: Path, *sources: str, tags: tuple[str, ...] = ()) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import set_up
 from course_utils import __main__ as command_line
-from course_utils import set_up
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -61,8 +61,8 @@ def test_linux_commands_run_in_ci() -> None:
 
 def test_the_other_commands_run_in_the_workflow() -> None:
     for line in blocks("powershell"):
-        assert line.startswith("py course_utils/set_up.py ")
-    assert "python course_utils/set_up.py test" in WORKFLOW
+        assert line.startswith("py tools/set_up.py ")
+    assert "python tools/set_up.py test" in WORKFLOW
     assert "environment-file: environment.yml" in WORKFLOW
     assert "set_up.py test --no-venv" in WORKFLOW
 
@@ -97,6 +97,6 @@ def test_no_sentence_is_about_a_missing_file() -> None:
 
 
 def test_script_describes_itself() -> None:
-    script = str(REPOSITORY / "course_utils" / "set_up.py")
+    script = str(REPOSITORY / "tools" / "set_up.py")
     output = subprocess.check_output([sys.executable, script, "--help"], encoding="utf-8")
     assert "--no-venv" in output

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+import make_slides
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-BOOK = REPOSITORY / "book"
+TOOLS = REPOSITORY / "tools"
 CHAPTERS = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-
-
-@pytest.fixture(scope="module")
-def make_slides() -> ModuleType:
-    sys.path.insert(0, str(BOOK))
-    spec = importlib.util.spec_from_file_location("make_slides", BOOK / "make_slides.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(BOOK))
-    return module
 
 
 def cell(kind: str, source: str, slide: str, *tags: str, outputs: Any = ()) -> dict[str, Any]:
@@ -36,7 +25,7 @@ def cell(kind: str, source: str, slide: str, *tags: str, outputs: Any = ()) -> d
     return {"cell_type": kind, "source": source, "metadata": metadata, "outputs": list(outputs)}
 
 
-def test_slide_types_make_sections_pages_and_notes(make_slides: ModuleType) -> None:
+def test_slide_types_make_sections_pages_and_notes() -> None:
     printed = {"output_type": "stream", "name": "stdout", "text": "<3>\n"}
     cells = [
         cell("markdown", "# Title\n\n| | |\n|---|---|\n| a | b |", "slide"),
@@ -63,7 +52,7 @@ def test_slide_types_make_sections_pages_and_notes(make_slides: ModuleType) -> N
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_deck_needs_no_other_file(path: Path, make_slides: ModuleType, tmp_path: Path) -> None:
+def test_a_deck_needs_no_other_file(path: Path, tmp_path: Path) -> None:
     slides = make_slides.make(path, tmp_path)
     text = slides.read_text(encoding="utf-8")
     page = BeautifulSoup(re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL), "html.parser")
@@ -75,7 +64,7 @@ def test_a_deck_needs_no_other_file(path: Path, make_slides: ModuleType, tmp_pat
     assert slides.stat().st_size < 8 * 2**20
 
 
-def test_every_core_cell_is_shown_and_no_other(make_slides: ModuleType) -> None:
+def test_every_core_cell_is_shown_and_no_other() -> None:
     for path in CHAPTERS:
         notebook = nbformat.read(path, as_version=4)
         deck = make_slides.chapter(notebook)
@@ -97,7 +86,7 @@ def test_every_core_cell_is_shown_and_no_other(make_slides: ModuleType) -> None:
 
 def test_an_unknown_chapter_is_one_sentence() -> None:
     result = subprocess.run(
-        [sys.executable, str(BOOK / "make_slides.py"), "99"], capture_output=True, encoding="utf-8"
+        [sys.executable, str(TOOLS / "make_slides.py"), "99"], capture_output=True, encoding="utf-8"
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.strip() == "No notebook fits '99': give a file or a number like 03."

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SCRIPT = REPOSITORY / "book" / "make_student_edition.py"
+SCRIPT = REPOSITORY / "tools" / "make_student_edition.py"
 CHAPTERS = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
@@ -46,16 +46,16 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path: Path) -> Path:
     """A course with one chapter and the script, so that several runs are quick."""
     course = tmp_path / "course"
-    (course / "book").mkdir(parents=True)
+    (course / "tools").mkdir(parents=True)
     (course / "notebooks").mkdir()
-    shutil.copy(SCRIPT, course / "book")
+    shutil.copy(SCRIPT, course / "tools")
     shutil.copy(CHAPTERS[0], course / "notebooks" / "01_a.ipynb")
     return course
 
 
 def run_small(course: Path) -> str:
     result = subprocess.run(
-        [sys.executable, str(course / "book" / SCRIPT.name)], capture_output=True, encoding="utf-8"
+        [sys.executable, str(course / "tools" / SCRIPT.name)], capture_output=True, encoding="utf-8"
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -83,6 +83,8 @@ def test_what_a_student_needs_is_there_and_no_answers_are(edition: Path) -> None
     assert {"pyproject.toml", "constraints.txt", "README.md", "tests/conftest.py"} <= names
     assert len([name for name in names if re.fullmatch(r"data/.*\.wav", name)]) > 1000
     assert not [name for name in names if "instructor" in name or "__pycache__" in name]
+    tools = {name for name in names if name.startswith("tools/")}
+    assert tools == {"tools/set_up.py", "tools/doctor.py"}
     assert not [name for name in names if name.startswith("tests/") and "conftest" not in name]
 
 

@@ -22,7 +22,7 @@ PAGES += [f"instructor/{name}" for name in ("plan", "questions", "assignments", 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("website") / "book"
-    script = REPOSITORY / "book" / "make_book.py"
+    script = REPOSITORY / "tools" / "make_book.py"
     result = subprocess.run(
         [sys.executable, str(script), "--to", str(folder)], capture_output=True, encoding="utf-8"
     )

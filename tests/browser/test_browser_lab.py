@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,8 @@ from nbformat import v4
 from playwright.sync_api import Browser, Locator, Page
 from watching import Watched, watch
 
-from course_utils import audio, set_up
+import set_up
+from course_utils import audio
 from course_utils.paths import data_path
 
 # Chapter 8 trains for minutes, on a slow machine for many.
@@ -72,9 +72,8 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     tracker.mkdir(parents=True)
     (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}', "utf-8")
     environment = dict(
-        os.environ,
+        set_up.lab_environment(),
         COURSE_WORK=str(folder),
-        JUPYTER_PREFER_ENV_PATH="1",
         JUPYTER_CONFIG_DIR=str(settings / "config"),
         JUPYTER_DATA_DIR=str(settings / "data"),
         JUPYTER_RUNTIME_DIR=str(settings / "runtime"),

@@ -49,7 +49,7 @@ Reveal.getSlides().map((slide, number) => {
 @pytest.fixture(scope="module")
 def decks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("slides")
-    script = REPOSITORY / "book" / "make_slides.py"
+    script = REPOSITORY / "tools" / "make_slides.py"
     result = subprocess.run(
         [sys.executable, str(script), "--to", str(folder)], capture_output=True, encoding="utf-8"
     )

@@ -166,7 +166,7 @@ def test_slides_book_and_student_edition_are_made_without_a_network(tmp_path, pr
         ("make_book.py", "--to", book),
         ("make_student_edition.py", student),
     ):
-        made = private_mounts(alone, sys.executable, REPOSITORY / "book" / script, *options)
+        made = private_mounts(alone, sys.executable, REPOSITORY / "tools" / script, *options)
         assert made.returncode == 0, made.stdout[-1500:] + made.stderr[-1500:]
     stems = {path.stem for path in CHAPTERS}
     assert {path.stem for path in slides.glob("*.html")} == stems
@@ -186,7 +186,7 @@ def test_each_python_of_this_machine_makes_the_environment(course, tell):
     plain = {k: v for k, v in course.environment.items() if not k.startswith("PYTHON")}
     for version, command in pythons.items():
         shutil.rmtree(course.venv, ignore_errors=True)
-        script = str(course.folder / "course_utils" / "set_up.py")
+        script = str(course.folder / "tools" / "set_up.py")
         run([*command, script, "install"], env=plain)
         stamp = json.loads(course.stamp.read_text(encoding="utf-8"))
         python = course.venv / set_up.venv_python().relative_to(set_up.VENV)

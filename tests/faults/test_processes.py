@@ -123,7 +123,7 @@ def test_kill_9_while_training_ends_with_the_same_bits(
 def test_kill_9_while_downloading_ends_with_the_right_files(
     serve, tmp_path, kill_at_random_moments, tell
 ):
-    server = serve(whole(GOOD, ranges=True, pause=0.02))
+    server = serve(whole(GOOD, pause=0.02))
     work = functools.partial(fetch_fsdd, tmp_path / "fsdd", server.url, **EXPECTED)
     killed = 0
     for trial in range(12):
@@ -154,7 +154,7 @@ def test_kill_9_while_notebooks_are_run_leaves_whole_files(tmp_path, tell):
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         if attempt % 2:  # as soon as it begins to write
-            while process.poll() is None and not list(tmp_path.glob(".01_a_*.tmp")):
+            while process.poll() is None and not list(tmp_path.glob(".saving-*")):
                 time.sleep(0.001)
             time.sleep(0.002 * attempt)
         else:

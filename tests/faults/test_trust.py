@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-import importlib.util
 import io
 import os
 import pickle
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import nbformat
 import numpy as np
@@ -28,18 +26,11 @@ from course_utils.errors import TrainingError
 from course_utils.recogniser import FORMAT, OLD_FORMAT, Recogniser
 from course_utils.recordings import SpokenWords
 from course_utils.training import RECIPES
+from make_book import book_notebook
 
-BOOK = Path(__file__).resolve().parents[2] / "book"
+REPOSITORY = Path(__file__).resolve().parents[2]
+BOOK, TOOLS = REPOSITORY / "book", REPOSITORY / "tools"
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-def load(path: Path) -> ModuleType:
-    """Import a script that is in no package."""
-    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Malicious:
@@ -264,7 +255,7 @@ def as_page(path: Path, folder: Path) -> Path:
 
 def as_slides(path: Path, folder: Path) -> Path:
     """The notebook as the course's slides."""
-    command = [sys.executable, BOOK / "make_slides.py", path, "--to", folder]
+    command = [sys.executable, TOOLS / "make_slides.py", path, "--to", folder]
     subprocess.run(command, check=True, capture_output=True)
     return folder / f"{path.stem}.html"
 
@@ -275,7 +266,7 @@ def as_book(path: Path, folder: Path) -> Path:
     (source / "_static").mkdir(parents=True)
     for name in ("conf.py", "book.css", "book.js"):
         shutil.copy(BOOK / name, source if name == "conf.py" else source / "_static")
-    notebook = load(BOOK / "make_book.py").book_notebook(path)
+    notebook = book_notebook(path)
     nbformat.write(nbformat.from_dict(notebook), source / "index.ipynb")
     subprocess.run([sys.executable, "-m", "sphinx", "-q", source, folder / "book"], check=True)
     return folder / "book" / "index.html"

@@ -233,8 +233,8 @@ def messages() -> list[Message]:
                 if not isinstance(call, ast.Call) or not call.args:
                     continue
                 kind = ast.unparse(call.func)
-                if "argparse" in kind or kind == "ConnectionError":
-                    continue  # argparse puts words of its own around, the other is caught inside
+                if "argparse" in kind:
+                    continue  # it puts words of its own around
                 if kind == "warnings.warn":
                     kind = "warning"
                 elif not (isinstance(node, ast.Raise) and kind.endswith("Error")):
@@ -277,7 +277,7 @@ def messages_page() -> str:
     lines = [
         "# What the course says when something is wrong",
         "",
-        "Every error and warning of `course_utils`, collected from its source by "
+        "Every error and warning of `course_utils` and the set-up, collected from the source by "
         "`python tests/faults/write_pages.py messages`. Each is one sentence: what is wrong with "
         "what, and behind a colon or a semicolon the cure. “…” stands for a name or a number.",
         "",

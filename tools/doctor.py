@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 14)
 DEMO_SAMPLES = 65_328  # what the shapes printed in chapter 1 rest on
 
-REINSTALL = "run `make lab` again, or `python course_utils/set_up.py install`"
+REINSTALL = "run `make lab` again, or `python tools/set_up.py install`"
 REMAKE = "delete the folder .venv, then " + REINSTALL
 RESTORE = "restore the files: `git checkout -- data`, or unpack the course's archive again"
 
@@ -340,11 +341,21 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> int:
-    """Print the table. Returns 1 if the course can't run on this machine, else 0."""
-    rows = examine()
+    """Print the table. Returns 1 if the course can't run on this machine, else 0; 130: Ctrl-C."""
     if hasattr(sys.stdout, "reconfigure"):  # any path can be printed, whatever the locale
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(table(rows))
-    failed = sum(row.status == "FAIL" for row in rows)
-    print(f"\nThe course can't run: see FAIL ({failed})." if failed else "\nThe course can run.")
+    try:
+        rows = examine()
+        failed = sum(row.status == "FAIL" for row in rows)
+        end = f"The course can't run: see FAIL ({failed})." if failed else "The course can run."
+        print(f"{table(rows)}\n\n{end}", flush=True)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `head` had enough; Python's own flush at the end must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

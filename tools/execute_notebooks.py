@@ -1,7 +1,7 @@
 """Run notebooks from top to bottom and save their outputs, the same way on every machine.
 
-``python book/execute_notebooks.py`` runs all chapters; file names or numbers choose some:
-``python book/execute_notebooks.py 03`` or ``... notebooks/03_*.ipynb``. ``make notebooks`` calls
+``python tools/execute_notebooks.py`` runs all chapters; file names or numbers choose some:
+``python tools/execute_notebooks.py 03`` or ``... notebooks/03_*.ipynb``. ``make notebooks`` calls
 this. A notebook is replaced in one step and only when every cell ran, so stopping this at any
 moment leaves each file either as it was or complete.
 """
@@ -22,6 +22,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from course_utils.paths import write_whole
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -154,28 +156,9 @@ def errors_in(notebook: nbformat.NotebookNode) -> list[str]:
     ]
 
 
-def write_atomically(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write ``notebook`` (indent 1, UTF-8, newline at the end) over ``path`` in one step."""
-    nbformat.validate(notebook)
-    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
-    # Same folder, so that os.replace stays on one disk; the leading dot keeps it out of listings.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}_", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode if path.exists() else 0o644
-        Path(temporary).chmod(mode & 0o777)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that a killed earlier run of ``path`` has left."""
-    for leftover in path.parent.glob(f".{path.stem}_*.tmp"):
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed earlier run has left."""
+    for leftover in folder.glob(".saving-*.part"):
         leftover.unlink(missing_ok=True)
 
 
@@ -185,7 +168,7 @@ def execute(path: Path) -> float:
     Raises:
         RuntimeError: a cell failed; the file is left as it was.
     """
-    remove_leftovers(path)
+    remove_leftovers(path.parent)
     notebook = nbformat.read(path, as_version=4)
     add_cell_ids(notebook)
     started = time.perf_counter()
@@ -215,7 +198,9 @@ def execute(path: Path) -> float:
     hide_paths(notebook, Path(folder))
     if errors := errors_in(notebook):
         raise RuntimeError(f"{path.name} was not saved: " + "; ".join(errors))
-    write_atomically(notebook, path)
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+    write_whole(path, text.encode())
     return time.perf_counter() - started
 
 

@@ -1,7 +1,7 @@
 """Make the course's environment, then start JupyterLab or the tests: ``make`` calls this.
 
 A script of the standard library only, in the language of Python 3.6, so that an old Python gets a
-sentence instead of a syntax error: ``python3 course_utils/set_up.py lab``.
+sentence instead of a syntax error: ``python3 tools/set_up.py lab``.
 
 The environment is the folder ``.venv``. A stamp file in it, written last, says for which course
 files and which Python it is complete. No stamp means that a set-up was interrupted: the
@@ -37,10 +37,10 @@ _NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "120"]
 TASKS = {
     "test": _PYTEST + _NBVAL + ["-m", "not slow", "tests", "notebooks"],
     "test-all": _PYTEST + ["-m", "slow", "tests"],
-    "notebooks": ["book/execute_notebooks.py"],
-    "student": ["book/make_student_edition.py"],
-    "slides": ["book/make_slides.py"],
-    "book": ["book/make_book.py"],
+    "notebooks": ["tools/execute_notebooks.py"],
+    "student": ["tools/make_student_edition.py"],
+    "slides": ["tools/make_slides.py"],
+    "book": ["tools/make_book.py"],
     "doctor": ["-m", "course_utils", "doctor"],
 }
 
@@ -526,6 +526,21 @@ def lab_command(python: str, folder: Path) -> List[str]:
     return command
 
 
+def calm_threads(environment: Dict[str, str], platform: str = sys.platform) -> None:
+    """As in ``course_utils/__main__.py``, which says why: let PyTorch's threads sleep."""
+    if not {"GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"} & set(environment):
+        gnu = platform.startswith("linux")
+        environment.update({"GOMP_SPINCOUNT": "1000"} if gnu else {"OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def lab_environment() -> Dict[str, str]:
+    """What JupyterLab gets and hands on to its kernels."""
+    # The kernel of this environment before one that the user has installed elsewhere.
+    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1")
+    calm_threads(environment)
+    return environment
+
+
 def start_lab(python: str, arguments: List[str]) -> int:
     """Copy new chapters and run JupyterLab until it is stopped. Returns its exit status."""
     try:
@@ -541,11 +556,9 @@ def start_lab(python: str, arguments: List[str]) -> int:
     say("Your notebooks are in {} and are never overwritten.".format(folder))
     say("JupyterLab starts; open the address with 'token=' that it prints. Ctrl-C twice ends it.")
     command = lab_command(python, folder) + arguments
-    # The kernel of this environment before one that the user has installed elsewhere.
-    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1")
     if os.name == "nt":
-        return subprocess.call(command, env=environment)
-    os.execve(command[0], command, environment)
+        return subprocess.call(command, env=lab_environment())
+    os.execve(command[0], command, lab_environment())
 
 
 def _install_for(command: str) -> None:
@@ -559,7 +572,7 @@ def _install_for(command: str) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run one command. Returns the exit status; 1 after a sentence on what went wrong."""
+    """Run one command. Returns its exit status; 2 after a sentence on what went wrong here."""
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         description="Set up the course, if needed, and run a command in its environment.",
@@ -587,7 +600,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return subprocess.call(command, cwd=str(REPOSITORY))
     except SetUpError as error:
         print("\n{}".format(error), file=sys.stderr)
-        return 1
+        return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 130

@@ -1,7 +1,7 @@
 """Make the slides: one self-contained page a chapter, which fetches nothing when it is opened.
 
 ``make slides`` writes ``build/slides/NN_….html`` from the saved notebooks; nothing is executed.
-``python book/make_slides.py 05`` makes one. reveal.js comes from the package sphinx-revealjs,
+``python tools/make_slides.py 05`` makes one. reveal.js comes from the package sphinx-revealjs,
 MathJax from sphinx-mathjax-offline. Pages are filled in the browser (``slides.js``), because only
 there it is known how much fits.
 """
@@ -20,14 +20,15 @@ from typing import Any
 import nbformat
 from a11y_pygments.a11y_high_contrast_light.style import Theme
 from bs4 import BeautifulSoup
-from execute_notebooks import NOTEBOOKS, find_notebooks
 from jinja2 import Environment, FileSystemLoader
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-BOOK = Path(__file__).resolve().parent
-TARGET = BOOK.parent / "build" / "slides"
+from execute_notebooks import NOTEBOOKS, find_notebooks
+
+TOOLS = Path(__file__).resolve().parent
+TARGET = TOOLS.parent / "build" / "slides"
 WIDTH, LARGEST = 1200, 600  # pixels: what a page leaves for a picture
 # Labels in the pictures have 10 points at 100 dots an inch, 13.9 pixels; 16 are wanted.
 SMALLEST_SCALE = 1.16
@@ -143,7 +144,7 @@ def make(path: Path, target: Path) -> Path:
     notebook = nbformat.read(path, as_version=4)
     reveal = package_folder("sphinx_revealjs") / "_static" / "revealjs"
     mathjax = package_folder("sphinx-mathjax-offline") / "static" / "mathjax"
-    template = Environment(loader=FileSystemLoader(BOOK), autoescape=False).get_template(
+    template = Environment(loader=FileSystemLoader(TOOLS), autoescape=False).get_template(
         "slides.html"
     )
     page = template.render(
@@ -152,13 +153,13 @@ def make(path: Path, target: Path) -> Path:
             (reveal / "dist" / "reset.css").read_text(encoding="utf-8"),
             (reveal / "dist" / "reveal.css").read_text(encoding="utf-8"),
             HtmlFormatter(style=Theme).get_style_defs(".highlight"),
-            (BOOK / "slides.css").read_text(encoding="utf-8"),
+            (TOOLS / "slides.css").read_text(encoding="utf-8"),
         ],
         mathjax=script(mathjax / "tex-svg-full.js"),
         scripts=[
             script(reveal / "dist" / "reveal.js"),
             script(reveal / "plugin" / "notes" / "notes.js"),
-            script(BOOK / "slides.js"),
+            script(TOOLS / "slides.js"),
         ],
     )
     target.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,7 @@ def main() -> int:
             print(make(path, arguments.to), flush=True)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print("Open one in a browser. Keys: S the speaker's view, F full screen, ? all others.")
     return 0
 

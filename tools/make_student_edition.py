@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +18,17 @@ from pathlib import Path
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor, TagRemovePreprocessor
 
+from course_utils.paths import write_whole
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = REPOSITORY / "build" / "student"
 # What a student needs to set up, run and test the course. tests/conftest.py lets `make test` run
-# the notebooks; the other tests, the book and the instructor's kit hold answers.
+# the notebooks; the other tests and tools, the book and the instructor's kit hold answers.
 PARTS = (
     "notebooks/[0-9][0-9]_*.ipynb",
     "course_utils/**/*",
+    "tools/set_up.py",
+    "tools/doctor.py",
     "data/**/*",
     "tests/conftest.py",
     "book/images/*",
@@ -77,19 +79,6 @@ def edition(repository: Path) -> Iterator[tuple[str, bytes]]:
         yield inner.as_posix(), content
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: it is never seen half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".part_", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def place_beside(path: Path, content: bytes) -> Path:
     """Write ``content`` beside ``path`` under a free name, if it doesn't lie there already."""
     number = 1
@@ -109,6 +98,7 @@ def write_folder(files: dict[str, bytes], folder: Path) -> list[Path]:
     Returns:
         The files that lie beside changed ones.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     record = folder / RECORD
     try:
         given = dict(json.loads(record.read_text(encoding="utf-8")))
@@ -120,6 +110,7 @@ def write_folder(files: dict[str, bytes], folder: Path) -> list[Path]:
         present = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
         if present in (None, given.get(name)):
             if present != digest:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content)
         elif present != digest:
             beside.append(place_beside(path, content))
@@ -155,7 +146,7 @@ def main() -> int:
         write_zip(files, archive)
     except OSError as error:
         print(f"The student edition can't be written ({error}).", file=sys.stderr)
-        return 1
+        return 2
     for path in beside:
         print(f"The file there was worked on and stays; the new one lies beside it: {path}")
     print(f"The student edition: {folder} and {archive} ({len(files)} files)")

@@ -1,6 +1,6 @@
 """Draw ``book/images/overview.svg``, the picture in README.md, from a clip of the course's data.
 
-Run ``python book/make_overview.py`` after a change to the data or to this drawing.
+Run ``python tools/make_overview.py`` after a change to the data or to this drawing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from course_utils.paths import data_path
 
 CLIP = ("digits_en", "slt18_7.wav")
 DIGIT = 7
-TARGET = Path(__file__).resolve().parent / "images" / "overview.svg"
+TARGET = Path(__file__).resolve().parents[1] / "book" / "images" / "overview.svg"
 BLUE, GREY, DARK = "#31688e", "#9aa5b1", "#1f2933"
 PANEL, GAP, TOP = 150, 42, 44  # size of a panel, distance between two, place of the first
 

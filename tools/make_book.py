@@ -18,8 +18,8 @@ from typing import Any
 
 import nbformat
 
-BOOK = Path(__file__).resolve().parent
-REPOSITORY = BOOK.parent
+REPOSITORY = Path(__file__).resolve().parents[1]
+BOOK = REPOSITORY / "book"
 TARGET = REPOSITORY / "build" / "book"
 # Pages that are files of the repository.
 PAGES = {
@@ -119,8 +119,7 @@ def without_local_links(text: str) -> str:
 def lay_together(source: Path) -> list[str]:
     """Write the sources of the book into ``source``; return glossary terms that are nowhere."""
     shutil.rmtree(source, ignore_errors=True)
-    ignore = shutil.ignore_patterns("*.py", "__pycache__")
-    shutil.copytree(BOOK / "instructor", source / "instructor", ignore=ignore)
+    shutil.copytree(BOOK / "instructor", source / "instructor")
     shutil.copytree(BOOK / "images", source / "images")
     for path in [BOOK / "conf.py", *BOOK.glob("*.md")]:
         shutil.copy(path, source)

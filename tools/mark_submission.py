@@ -1,7 +1,7 @@
 """Mark a submission of assignment C on recordings that its author never had.
 
-``python book/instructor/mark_submission.py SUBMISSION HIDDEN`` prints the figures and the points
-that a script can give. The assignment and the scheme are in ``assignments.md``.
+``python tools/mark_submission.py SUBMISSION HIDDEN`` prints the figures and the points
+that a script can give. The assignment and the scheme are in ``book/instructor/assignments.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from course_utils import digits, training
 from course_utils.audio import AudioError
 from course_utils.digits import LAYOUTS, DataError, SpokenDigits
+from course_utils.errors import CourseError
 
 HEADINGS = ("Data", "Protocol", "Results", "Limits")
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -28,7 +29,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class SubmissionError(Exception):
+class SubmissionError(CourseError):
     """A submission that can't be marked, in a sentence for its author."""
 
 
@@ -154,7 +155,7 @@ def report(card: dict[str, Any], hidden: Result, points: list[Points], missing: 
 
 
 def main() -> int:
-    """Mark one submission. Returns the exit status; 1 after a sentence on what is wrong."""
+    """Mark one submission. Returns the exit status; 2 after a sentence on what is wrong."""
     parser = argparse.ArgumentParser(description="Mark a submission of assignment C.")
     parser.add_argument("submission", type=Path, help="a folder with model.pt, card.json, card.md")
     parser.add_argument("hidden", type=Path, help="a folder of recordings that nobody had")
@@ -170,9 +171,9 @@ def main() -> int:
         points = [protocol(card, hidden), interval(card, hidden), seeds(card)]
         if arguments.baseline is not None:
             points.append(accuracy(hidden, judge(arguments.baseline, data)))
-    except (SubmissionError, DataError, AudioError, training.TrainingError) as error:
+    except (CourseError, DataError, AudioError, training.TrainingError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print(report(card, hidden, points, missing_headings(arguments.submission)))
     return 0
 
