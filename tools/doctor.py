@@ -210,16 +210,22 @@ def check_ffmpeg() -> list[Row]:
     return [ok("FFmpeg", f"used by TorchCodec {metadata.version('torchcodec')}")]
 
 
+_DEVICE = """
+import torch
+from course_utils.processes import choose_device
+chosen = choose_device().type
+seen = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+unused = f" ({seen} is there but cannot compute: it is full, or too old)" if seen else ""
+named = {"cuda": f"cuda: {seen}", "cpu": "cpu, which is enough" + unused}
+print(named.get(chosen, chosen))
+"""
+
+
 def check_device() -> list[Row]:
     """The device that training would choose; no chapter needs more than the processor."""
-    code = (
-        "import torch; "
-        "print('cuda: ' + torch.cuda.get_device_name() if torch.cuda.is_available() else "
-        "'mps' if torch.backends.mps.is_available() else 'cpu, which is enough')"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, timeout=120)
     if result.returncode:
-        return [fail("device", "unknown, because torch does not load", REMAKE)]
+        return [fail("device", "unknown, because torch or the course does not load", REMAKE)]
     return [ok("device", result.stdout.decode(errors="replace").strip())]
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_utils import digits, training
-from course_utils.audio import AudioError
-from course_utils.digits import LAYOUTS, DataError, SpokenDigits
-from course_utils.errors import CourseError
+from course_utils import metrics, models
+from course_utils.errors import CourseError, DataError
+from course_utils.recogniser import Recogniser
+from course_utils.recordings import LAYOUTS, SpokenWords
 
 HEADINGS = ("Data", "Protocol", "Results", "Limits")
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -83,15 +83,17 @@ def missing_headings(folder: Path) -> list[str]:
     return [heading for heading in HEADINGS if heading not in found]
 
 
-def judge(model_path: Path, data: SpokenDigits) -> Result:
+def judge(model_path: Path, data: SpokenWords) -> Result:
     """The accuracy of a saved model on all clips of ``data``."""
-    model, recipe = training.load_model(model_path)
-    pictures = digits.pictures(data, recipe.kind, recipe.n_mels, recipe.n_frames)
-    right = (training.predict(model, pictures).argmax(dim=1) == data.digits).tolist()
+    recogniser = Recogniser.load(model_path)
+    recipe = recogniser.recipe
+    pictures = data.pictures(recipe.n_mels, recipe.n_frames, recipe.kind)
+    answers = models.predict(recogniser.model, pictures).argmax(dim=1)
+    right = (answers == data.labels_for(recogniser.words)).tolist()
     by_speaker = defaultdict(list)
     for speaker, correct in zip(data.speakers, right, strict=True):
         by_speaker[speaker].append(correct)
-    interval = training.speaker_interval([sum(all_) / len(all_) for all_ in by_speaker.values()])
+    interval = metrics.speaker_interval([sum(all_) / len(all_) for all_ in by_speaker.values()])
     if interval is None:
         raise DataError("The hidden data need two speakers or more: one says nothing of others.")
     return Result(sum(right) / len(right), interval, len(right), sorted(by_speaker))
@@ -99,7 +101,8 @@ def judge(model_path: Path, data: SpokenDigits) -> Result:
 
 def protocol(card: dict[str, Any], hidden: Result) -> Points:
     """Nobody in the hidden data was heard in training."""
-    both = sorted(set(map(str, card["training_speakers"])) & set(hidden.speakers))
+    heard = {str(name).casefold() for name in card["training_speakers"]}
+    both = [name for name in hidden.speakers if name.casefold() in heard]
     if not card["training_speakers"]:
         return Points(0, 15, "protocol", "no training speakers are named")
     if both:
@@ -166,12 +169,12 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         card = read_card(arguments.submission)
-        data = SpokenDigits(arguments.hidden, layout=arguments.layout)
+        data = SpokenWords(arguments.hidden, layout=arguments.layout)
         hidden = judge(arguments.submission / "model.pt", data)
         points = [protocol(card, hidden), interval(card, hidden), seeds(card)]
         if arguments.baseline is not None:
             points.append(accuracy(hidden, judge(arguments.baseline, data)))
-    except (CourseError, DataError, AudioError, training.TrainingError) as error:
+    except CourseError as error:
         print(error, file=sys.stderr)
         return 2
     print(report(card, hidden, points, missing_headings(arguments.submission)))
