@@ -7,18 +7,13 @@ with libsndfile (through the package soundfile), which is installed everywhere w
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
 import io
 import math
 import operator
-import os
-import re
-import shlex
-import stat
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -26,6 +21,7 @@ import torch
 
 from course_utils.errors import AudioError
 from course_utils.paths import REPOSITORY, write_whole
+from course_utils.sound_files import MAX_RATE, Sound, open_sound
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -35,20 +31,6 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MAX_VALUES = 60_000_000  # about an hour at 16 kHz, 240 MB as float32
 LARGEST = 2.0**32  # floats beyond 32-bit integers are damage; their squares would overflow
 MAX_PLAY_SECONDS = 60
-MAX_RATE = 1_000_000  # in Hz; no recorder has more, but a damaged header may say so
-CONVERT = "convert it with `ffmpeg -i {name} {wav}`, or save it as WAV where it was made"
-# What the first bytes of a file that libsndfile cannot read say about it, and the cure.
-UNREADABLE = {
-    rb".{4}ftyp": ("an M4A or MP4 file, which libsndfile cannot read", CONVERT),
-    rb"\x1aE\xdf\xa3": ("a WebM or Matroska file, which libsndfile cannot read", CONVERT),
-    rb"0&\xb2u": ("a WMA file, which libsndfile cannot read", CONVERT),
-    rb"#!AMR": ("an AMR file, which libsndfile cannot read", CONVERT),
-    rb"\s*<": ("a web page or other text, not sound", "download the sound again"),
-    rb"\x89PNG|\xff\xd8\xff|GIF8": ("a picture, not sound", "name a sound file"),
-    rb"PK\x03\x04": ("a ZIP archive, not sound", "unpack it and name a file in it"),
-    rb"%PDF": ("a PDF document, not sound", "name a sound file"),
-}
-
 # What was loaded as it was named, and the recordings among it with their links resolved. To
 # resolve a link costs as much as to read a short clip, so that is left to the next `save`.
 _loaded: set[Path] = set()
@@ -59,52 +41,37 @@ _written_here: set[Path] = set()
 def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple[torch.Tensor, int]:
     """Read a sound file: WAV, FLAC, MP3, Ogg and whatever else libsndfile reads.
 
-        Parameters:
-            path: the file. What it holds decides how it is read, not its extension.
-            frame_offset: index of the first sample to read.
-            num_frames: how many samples of each channel to read; -1 reads to the end.
-        Returns:
-            waveform: float32 tensor [channels, time]. Files of integers give values in [-1, 1);
-                a file of floats is returned as it was stored, which may go beyond.
-            sample_rate: int, in Hz.
-        Raises: AudioError, if the file is missing, a folder, empty, cut off, not sound, without
-            samples, with samples that are not numbers, or too long to read at once.
-        Source: the contract of `torchaudio.load`; decoding by libsndfile.
+    Args:
+        path: the file. What it holds decides how it is read, not its extension.
+        frame_offset: index of the first sample to read.
+        num_frames: how many samples of each channel to read; -1 reads to the end.
 
-        >>> from course_utils.errors import AudioError
-    from course_utils.paths import data_path
-        >>> waveform, sample_rate = load(data_path("demo1.wav"))
-        >>> waveform.shape, waveform.dtype, sample_rate
-        (torch.Size([1, 65328]), torch.float32, 16000)
+    Returns:
+        The waveform, float32 [channels, time], and its sample rate, an int in Hz. Files of
+        integers give values in [-1, 1); floats come as they were stored and may go beyond.
+
+    Raises:
+        AudioError: if the file is missing, a folder, empty, cut off, not sound, without samples,
+            with samples that are not numbers, or too long to read at once.
+
+    Source: the contract of `torchaudio.load`; decoding by libsndfile. Taught in chapter 1.
+
+    >>> from course_utils.paths import data_path
+    >>> waveform, sample_rate = load(data_path("demo1.wav"))
+    >>> waveform.shape, waveform.dtype, sample_rate
+    (torch.Size([1, 65328]), torch.float32, 16000)
     """
     path = Path(path)
-    _check_is_file(path)
-    if frame_offset < 0 or num_frames < -1:
-        raise AudioError(
-            f"{path.name} has no samples from {frame_offset} on, {num_frames} of them: give a "
-            "frame_offset of 0 or more and a num_frames of 1 or more, or -1 for all."
-        )
-    try:
-        # By its descriptor, for soundfile prints what goes wrong inside Python's file objects.
-        with path.open("rb") as file, soundfile.SoundFile(_source(file), closefd=False) as sound:
-            if sound.samplerate > MAX_RATE:
-                raise AudioError(
-                    f"{path.name} is damaged, for its header tells a sample rate of "
-                    f"{sound.samplerate} Hz: copy or download it again."
-                )
-            wanted = _frames_to_read(path, sound, frame_offset, num_frames)
-            _check_length(path, sound, wanted)
-            if frame_offset:
-                sound.seek(frame_offset)
-            samples = sound.read(wanted, dtype="float32", always_2d=True)
-            sample_rate = sound.samplerate
-    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
-        raise AudioError(_why_unreadable(path, error)) from None
-    if len(samples) < wanted:
-        raise AudioError(
-            f"{path.name} is cut off: it promises {wanted} samples and holds {len(samples)}; "
-            "copy or download it again."
-        )
+    with open_sound(path) as sound:
+        frame_offset, wanted = _part(path.name, sound, frame_offset, num_frames)
+        if frame_offset:
+            sound.seek(frame_offset)
+        samples, sample_rate = sound.read(wanted, dtype="float32", always_2d=True), sound.samplerate
+        if len(samples) < (1 if sound.is_mpeg else wanted):  # an MP3 may begin with broken frames
+            raise AudioError(
+                f"{path.name} is cut off: it promises {wanted} samples and holds {len(samples)}; "
+                "copy or download it again."
+            )
     waveform = torch.from_numpy(np.ascontiguousarray(samples.T))
     _check_values(path.name, waveform)
     _loaded.add(path.absolute())
@@ -114,22 +81,23 @@ def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple
 def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
     """Write a sound file; the extension chooses WAV (16 bit), FLAC (16 bit) or MP3.
 
-        The file appears whole or not at all. Values beyond [-1, 1] are clipped, with a warning.
+    The file appears whole or not at all. Values beyond [-1, 1] are clipped, with a warning.
 
-        Parameters:
-            path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
-            waveform: floating-point tensor [channels, time], in [-1, 1].
-            sample_rate: int, in Hz.
-        Raises: AudioError, if the waveform, the rate, the extension or the folder is wrong, if the
-            disk is full, or if the file is one of the course's own or one that was read before and
-            would be lost.
-        Source: the contract of `torchaudio.save`; encoding by libsndfile.
+    Args:
+        path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
+        waveform: floating-point tensor [channels, time], in [-1, 1].
+        sample_rate: int, in Hz.
 
-        >>> from course_utils.errors import AudioError
-    from course_utils.paths import output_path
-        >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
-        >>> load(output_path("silence.flac"))[0].shape
-        torch.Size([1, 16000])
+    Raises:
+        AudioError: if the waveform, the rate, the extension or the folder is wrong, the disk is
+            full, or a file of the course or one that was read before would be lost.
+
+    Source: the contract of `torchaudio.save`; encoding by libsndfile. Taught in chapter 1.
+
+    >>> from course_utils.paths import output_path
+    >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
+    >>> load(output_path("silence.flac"))[0].shape
+    torch.Size([1, 16000])
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -154,27 +122,50 @@ def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
 def to_mono(waveform: torch.Tensor) -> torch.Tensor:
     """Average the channels of a waveform.
 
-    Parameters: waveform, floating-point tensor [channels, time].
-    Returns: tensor [1, time] of the same dtype. One channel alone comes back unchanged.
-    Raises: AudioError, if the waveform has another form.
+    Where they cancel each other (a cable with swapped wires: antiphase), so that the average keeps
+    less than a tenth of the energy it should, the loudest channel is taken instead.
+
+    Args:
+        waveform: floating-point tensor [channels, time].
+
+    Returns:
+        A tensor [1, time] of the same dtype. One channel alone comes back unchanged.
+
+    Raises:
+        AudioError: if the waveform has another form.
+
+    Taught in chapter 1.
 
     >>> to_mono(torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
     tensor([[0.5000, 0.2500]])
+    >>> to_mono(torch.tensor([[0.5, -0.5], [-0.5, 0.5]]))
+    tensor([[ 0.5000, -0.5000]])
     """
     waveform = _check_waveform(waveform, "The waveform has no channels to average")
-    return waveform.mean(dim=0, keepdim=True)
+    energies = waveform.double().square().sum(dim=1)
+    total = waveform.sum(dim=0, keepdim=True)
+    # Channels that have nothing to do with each other add their energies.
+    if total.double().square().sum() < 0.1 * energies.sum():
+        loudest = int(energies.argmax())
+        return waveform[loudest : loudest + 1]
+    return total / len(waveform)
 
 
 def resample(waveform: torch.Tensor, sample_rate: int, new_sample_rate: int) -> torch.Tensor:
     """Give a waveform another sample rate, with a low-pass filter against aliasing.
 
-    Parameters:
+    Args:
         waveform: floating-point tensor [channels, time].
-        sample_rate, new_sample_rate: ints, in Hz.
-    Returns: tensor [channels, ceil(time * new_sample_rate / sample_rate)] of the same dtype.
-    Raises: AudioError, if the waveform or a rate is wrong.
-    Source: `torchaudio.functional.resample` (windowed sinc); rates whose ratio needs a filter
-        of gigabytes there go through `scipy.signal.resample_poly`.
+        sample_rate: its rate now, an int in Hz.
+        new_sample_rate: the rate it gets, an int in Hz.
+
+    Returns:
+        A tensor [channels, ceil(time * new_sample_rate / sample_rate)] of the same dtype.
+
+    Raises:
+        AudioError: if the waveform or a rate is wrong.
+
+    Source: `torchaudio.functional.resample`, `scipy.signal.resample_poly`. Taught in chapter 1.
 
     >>> resample(torch.zeros(1, 8000), 8000, 16000).shape
     torch.Size([1, 16000])
@@ -192,10 +183,10 @@ def resample(waveform: torch.Tensor, sample_rate: int, new_sample_rate: int) -> 
             f"Resampling from {sample_rate} Hz to {new_sample_rate} Hz would give {length} "
             "samples: check the two rates."
         )
-    if up * down > 1_000_000:
+    if up * down > 1_000_000:  # torchaudio would make a filter of gigabytes
         from scipy.signal import resample_poly
 
-        resampled = torch.from_numpy(resample_poly(waveform.detach().numpy(), up, down, axis=1))
+        resampled = torch.from_numpy(resample_poly(waveform.numpy(), up, down, axis=1))
         return resampled.to(waveform.dtype)
     from torchaudio.functional import resample as sinc_resample
 
@@ -207,19 +198,24 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
 
     The sound is not made louder: compare levels by ear. Values beyond [-1, 1] are clipped.
 
-    Parameters:
-        waveform: floating-point tensor [channels, time] with 1 or 2 channels, 60 s at most.
+    Args:
+        waveform: floating-point tensor [channels, time], 60 s at most; of more than two channels
+            the average is played.
         sample_rate: int, in Hz. MP3 knows nine rates; another one is resampled to the next.
         label: what is heard, shown above the player and read out by screen readers.
-    Returns: an `IPython.display.HTML` with an MP3 of constant bit rate inside.
-    Raises: AudioError, if the waveform or the rate is wrong, or the sound too long.
+
+    Returns:
+        An `IPython.display.HTML` with an MP3 of constant bit rate inside.
+
+    Raises:
+        AudioError: if the waveform or the rate is wrong, or the sound too long.
+
+    Taught in chapter 1.
 
     >>> player = play(torch.zeros(1, 1600), 16000, "a tenth of a second of silence")
     >>> "audio/mpeg" in player.data
     True
     """
-    from IPython.display import HTML
-
     waveform = _check_waveform(waveform, "The waveform cannot be played")
     sample_rate = _check_sample_rate(sample_rate)
     seconds = waveform.shape[1] / sample_rate
@@ -234,8 +230,14 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
         new_rate = next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
         waveform, sample_rate = resample(waveform, sample_rate, new_rate), new_rate
     mp3 = _encode(waveform.clamp(-1, 1), sample_rate, "MP3", "the sound")
+    return _player(mp3, label, label or f"sound of {seconds:.2f} s")
+
+
+def _player(mp3: bytes, label: str, name: str) -> HTML:
+    from IPython.display import HTML
+
     source = base64.b64encode(mp3).decode("ascii")
-    name = html.escape(label or f"sound of {seconds:.2f} s", quote=True)
+    name = html.escape(name, quote=True)
     caption = f"<figcaption>{name}</figcaption>" if label else ""
     return HTML(
         f'<figure style="margin:0.3em 0">{caption}<audio controls preload="metadata" '
@@ -243,88 +245,36 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
     )
 
 
-def _check_is_file(path: Path) -> None:
+def _part(name: str, sound: Sound, frame_offset: int, num_frames: int) -> tuple[int, int]:
+    """Return where to begin and how many samples of each channel to read."""
     try:
-        found = path.stat()
-    except FileNotFoundError:
+        frame_offset, num_frames = operator.index(frame_offset), operator.index(num_frames)
+        if frame_offset < 0 or num_frames < -1 or num_frames == 0:
+            raise TypeError
+    except TypeError:
         raise AudioError(
-            f"{path} does not exist: check the name and the folder ({Path.cwd()} is where you are)."
+            f"{name} has no samples from {frame_offset!r} on, {num_frames!r} of them: give whole "
+            "numbers, a frame_offset of 0 or more and a num_frames of 1 or more, or -1 for all."
         ) from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise AudioError(_why_unreadable(path, error)) from None
-    if stat.S_ISDIR(found.st_mode):
-        raise AudioError(f"{path} is a folder: name one of the files in it.")
-    if not stat.S_ISREG(found.st_mode):
-        raise AudioError(f"{path} is a device or a pipe: name a sound file.")
-    if found.st_size == 0:
-        raise AudioError(f"{path.name} is empty (0 bytes): copy or download it again.")
-
-
-def _source(file: BinaryIO) -> BinaryIO | int:
-    return file if os.name == "nt" else file.fileno()
-
-
-def _frames_to_read(
-    path: Path, sound: soundfile.SoundFile, frame_offset: int, num_frames: int
-) -> int:
-    if sound.frames <= 0:
-        raise AudioError(f"{path.name} holds no samples: record or download it again.")
-    if frame_offset >= sound.frames:
+    frames = sound.count()
+    if frames <= 0:
         raise AudioError(
-            f"{path.name} has {sound.frames} samples and none from {frame_offset} on: give a "
-            "smaller frame_offset."
+            f"{name} holds no samples, or its header tells of none: record or download it again."
         )
-    rest = sound.frames - frame_offset
+    if frame_offset >= frames:
+        raise AudioError(
+            f"{name} has {frames} samples and none from {frame_offset} on: give a smaller "
+            "frame_offset."
+        )
+    rest = frames - frame_offset
     wanted = rest if num_frames == -1 else min(num_frames, rest)
-    if wanted == 0:
-        raise AudioError(f"{path.name}: num_frames is 0; ask for one sample or more.")
     if wanted * sound.channels > MAX_VALUES:
-        minutes = wanted / max(sound.samplerate, 1) / 60
         raise AudioError(
-            f"{path.name} is too long to read at once ({minutes:.0f} minutes, {sound.channels} "
-            "channels): read a part with load(path, frame_offset=…, num_frames=…)."
+            f"{name} is too long to read at once ({wanted / sound.samplerate / 60:.0f} minutes, "
+            f"{sound.channels} channels): read a part with load(path, frame_offset=…, "
+            "num_frames=…)."
         )
-    return wanted
-
-
-def _check_length(path: Path, sound: soundfile.SoundFile, wanted: int) -> None:
-    """libsndfile shortens a WAV that was cut off without a word; its log tells."""
-    found = re.search(r"data\s*: (\d+) \(should be (\d+)\)", sound.extra_info)
-    if not found:
-        return
-    promised, held = int(found.group(1)), int(found.group(2))
-    streamed = promised == 0 or promised >= 0x7FFF_0000  # the writer did not know the length
-    if promised > held and not streamed:
-        raise AudioError(
-            f"{path.name} is cut off: its header promises {promised} bytes of sound and {held} are "
-            "there; copy or download it again."
-        )
-
-
-def _why_unreadable(path: Path, error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return f"{path} may not be read: change its permissions, or copy it to your own folder."
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{path} cannot be opened ({error.strerror}): check its name."
-    if isinstance(error, ValueError) and "null" in str(error):
-        return f"{path.name!r} is no file name, for it holds a null character: choose another."
-    beginning = b""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        beginning = file.read(64)
-    for pattern, (kind, cure) in UNREADABLE.items():
-        if re.match(pattern, beginning, flags=re.DOTALL):
-            ending = "-converted.wav" if path.suffix.lower() == ".wav" else ".wav"
-            cure = cure.format(name=_for_ffmpeg(path.name), wav=_for_ffmpeg(path.stem + ending))
-            return f"{path.name} is {kind}: {cure}."
-    return (
-        f"{path.name} is damaged or not a sound that can be read: use WAV, FLAC or MP3, "
-        "or copy it again."
-    )
-
-
-def _for_ffmpeg(name: str) -> str:
-    """Return a file name as a shell needs it, and so that it is no option and no protocol."""
-    return shlex.quote(f"./{name}" if name.startswith("-") or ":" in name else name)
+    return frame_offset, wanted
 
 
 def _check_values(name: str, waveform: torch.Tensor) -> None:

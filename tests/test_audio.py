@@ -112,6 +112,14 @@ def test_float64_and_a_tensor_with_gradient_can_be_saved(tmp_path):
     assert audio.load(tmp_path / "a.wav")[0].dtype == torch.float32
 
 
+@pytest.mark.parametrize("part", [{"frame_offset": 0.5}, {"num_frames": 8000.0}, {"num_frames": 0}])
+def test_a_part_that_is_no_whole_number_of_samples_is_refused(part):
+    with pytest.raises((AudioError, TypeError)) as caught:
+        audio.load(data_path("demo1.wav"), **part)
+    assert isinstance(caught.value, AudioError) and "whole numbers" in str(caught.value)
+    assert audio.load(data_path("demo1.wav"), np.int64(100), np.int64(9))[0].shape == (1, 9)
+
+
 def test_values_beyond_one_are_clipped_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match=r"a\.wav reaches 2\.00"):
         audio.save(tmp_path / "a.wav", torch.full((1, 10), 2.0), 16000)
@@ -231,7 +239,7 @@ def _flac_bytes(folder):
         "nothing": "no samples",
         "nan": "not numbers",
         "cut": "cut off",
-        "flac": "damaged or not",
+        "flac": "cut off",
     }.items(),
 )
 def test_a_bad_file_gets_one_sentence_that_names_it(tmp_path, kind, words):
@@ -377,6 +385,22 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path):
 def test_to_mono_is_the_mean_of_the_channels():
     stereo = torch.tensor([[1.0, 0.0], [0.0, 0.5]])
     assert torch.equal(audio.to_mono(stereo), torch.tensor([[0.5, 0.25]]))
+
+
+@pytest.mark.parametrize("weaker", [-1.0, -0.9, -0.7])
+def test_channels_in_antiphase_are_not_silence(speech, weaker):
+    waveform, _ = speech
+    assert torch.equal(audio.to_mono(torch.cat([waveform, weaker * waveform])), waveform)
+    louder_second = audio.to_mono(torch.cat([weaker * waveform, waveform]))
+    assert torch.equal(louder_second.abs(), waveform.abs())
+
+
+def test_channels_that_do_not_cancel_each_other_are_averaged(speech):
+    waveform, _ = speech
+    for other in (waveform, 0 * waveform, waveform.flip(1), -0.3 * waveform):
+        stereo = torch.cat([waveform, other])
+        assert torch.allclose(audio.to_mono(stereo), stereo.mean(0, keepdim=True), atol=1e-6)
+    assert not audio.to_mono(torch.zeros(2, 9)).any()
 
 
 @settings(max_examples=25, deadline=None)

@@ -25,6 +25,7 @@ FAULTS, MESSAGES = REPOSITORY / "book" / "faults.md", REPOSITORY / "book" / "mes
 # The files here; each is a section of the page.
 SECTIONS = {
     "test_sound_files": "Sound files",
+    "test_whole_sounds": "Sounds that other programs made",
     "test_data_folders": "Folders of recordings",
     "test_processes": "Processes that are killed or interrupted",
     "test_machines": "Machines",
@@ -32,6 +33,7 @@ SECTIONS = {
     "test_trust": "Trust",
 }
 ELSEWHERE = {
+    "test_whole_sounds": {"test_audio.py": "antiphase|no_whole_number"},
     "test_sound_files": {
         "test_audio.py": "every_kind|channels_stay|any_sample|streamed|metadata|content_decides|"
         "odd_names|bad_|cut_anywhere|symlink|too_long|not_written_over|full_disk|never_written",
@@ -76,6 +78,10 @@ NOT_TRIED = """\
 - The pinned packages (`constraints.txt`) were not compared with a database of known
   vulnerabilities: the services that hold one could not be reached from the machine on which these
   tests ran. Where there is a network, `pip-audit -r constraints.txt` does it.
+- Cuts that cannot be known, because nothing in the file tells how long it was: WAV, AIFF, AU and
+  W64 written through a pipe; MP3 without a Xing or Info frame, and one frame of an MP3 with it;
+  FLAC written through a pipe, where it is cut between two frames; IRCAM, PAF, PVF and XI; up to
+  nine bytes of a VOC. Such files are read as far as they go.
 - Windows and macOS: tests that need signals, permissions or mounts of Linux are skipped there,
   and say so.
 """
