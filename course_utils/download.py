@@ -88,9 +88,7 @@ def check_recordings(
         whole_digest: the digest of their list.
         known: the digests that are known one by one (the shipped ones if not given).
         name: what to call the folder in a message (its path if not given).
-
-    Raises:
-        DownloadError: it names three of the wrong and missing files whose digest is known.
+    Raises: DownloadError, it names three of the wrong and missing files whose digest is known.
     """
     folder = Path(folder)
     digests = {
@@ -124,12 +122,8 @@ def fetch_fsdd(
         archive: an archive that somebody downloaded by hand; then nothing is fetched.
         stall_seconds: how long a silent server is waited for.
         expected: passed on to `check_recordings`.
-
-    Returns:
-        The path of the recordings.
-
-    Raises:
-        DownloadError: they can't be fetched, written or trusted.
+    Returns: the path of the recordings.
+    Raises: DownloadError, they can't be fetched, written or trusted.
     """
     recordings = Path(target) / "recordings"
     if recordings.exists():

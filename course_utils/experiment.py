@@ -131,7 +131,6 @@ def evaluate(recogniser: Recogniser, data: SpokenWords, started: float) -> dict[
     """Judge a recogniser on all clips of a folder, whose speakers it never heard.
 
     Args: as `train`.
-
     Returns: the metrics.
     Raises: DataError, if the clips hold words that the recogniser lacks.
     """

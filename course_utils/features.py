@@ -26,15 +26,15 @@ def spectrogram(
 ) -> torch.Tensor:
     """Compute the power spectrogram with a Hann window.
 
-    Parameters:
+    Args:
         waveform: floating-point tensor [..., time]. One that is shorter than n_fft is filled
             up with zeros at its end first.
         n_fft: samples in each Fourier transform.
         hop_length: samples from one frame to the next; half a window if not given.
         win_length: samples of the window; n_fft if not given.
         center: whether frame t is centred on sample t * hop_length.
-    Returns: tensor [..., n_fft // 2 + 1, frames], power (squared amplitude), where frames is
-        time // hop_length + 1 if centred, else (time - n_fft) // hop_length + 1.
+    Returns: tensor [..., n_fft // 2 + 1, frames], power (squared amplitude), where frames is time
+        // hop_length + 1 if centred, else (time - n_fft) // hop_length + 1.
     Raises: ValueError, if the waveform is empty or a length is not positive.
     Source: `torchaudio.transforms.Spectrogram`.
 
@@ -60,7 +60,7 @@ def spectrogram(
 def to_db(power: torch.Tensor, floor: float = 1e-10) -> torch.Tensor:
     """Turn power into decibels; what is below the floor becomes the floor, never -inf.
 
-    Parameters:
+    Args:
         power: tensor of any shape, 0 or more.
         floor: the least power that is told apart from silence; 1e-10 gives -100 dB.
     Returns: tensor of the same shape, 10 log10(max(power, floor)), in dB.
@@ -79,7 +79,7 @@ def to_db(power: torch.Tensor, floor: float = 1e-10) -> torch.Tensor:
 def resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Give a picture another height and width, with smoothing where it shrinks.
 
-    Parameters:
+    Args:
         picture: floating-point tensor [..., height, width].
         size: the new (height, width).
     Returns: tensor [..., new height, new width].
@@ -103,8 +103,8 @@ def decibels_between(signal: torch.Tensor, reference: torch.Tensor) -> float:
     """Compare the levels of two signals.
 
     Parameters: signal and reference, floating-point tensors of any shapes.
-    Returns: how many dB the mean power of the signal lies above that of the reference;
-        inf or -inf if one of them is silent, nan if both are.
+    Returns: how many dB the mean power of the signal lies above that of the reference; inf or -inf
+        if one of them is silent, nan if both are.
 
     >>> round(decibels_between(torch.ones(4), 0.1 * torch.ones(4)), 3)
     20.0

@@ -57,8 +57,8 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     Taught in chapter 6. Args: how many clips were recognised, of how many.
     Returns: (low, high), both between 0 and 1.
     Raises: ValueError, if the numbers are no count and total.
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference",
-        Journal of the American Statistical Association 22, 1927; computed by scipy.
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", Journal
+        of the American Statistical Association 22, 1927; computed by scipy.
 
     >>> low, high = wilson_interval(90, 100)
     >>> round(low, 3), round(high, 3)

@@ -36,12 +36,8 @@ def tidy(name: str, content: bytes) -> bytes | None:
     Args:
         name: the file's name, for the sentence.
         content: the bytes of the file, with whatever stands before, between and after its frames.
-
-    Returns:
-        The bytes of an MP3 whose length libsndfile knows; of layer II the frames alone.
-
-    Raises:
-        AudioError: if frames are missing at the end, or are of more than one kind.
+    Returns: the bytes of an MP3 whose length libsndfile knows; of layer II the frames alone.
+    Raises: AudioError, if frames are missing at the end, or are of more than one kind.
 
     Taught in chapter 1.
     """

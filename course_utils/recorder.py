@@ -64,8 +64,8 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
         speaker, word: letters, digits and hyphens.
         folder: where to keep it.
     Returns: the path of the new file. No file is ever replaced.
-    Raises: AudioError, if a name is odd, the recording is empty or longer than 10 s, or the
-        folder cannot be written.
+    Raises: AudioError, if a name is odd, the recording is empty or longer than 10 s, or the folder
+        cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -49,9 +49,9 @@ class SpokenWords(torch.utils.data.Dataset):
         layout: a key of `LAYOUTS`: what the names mean.
         sample_rate: in Hz, of the waveforms that items hold.
         unreadable: `"error"`, or `"skip"` to leave bad files out with a warning.
-    Attributes: `paths`; `words`, the different words in order; `labels`, int64 tensor [clips],
-        the place of each clip's word in `words`; `speakers`, `families` (list of str; the family
-        is the speaker where no `manifest.csv` tells it); `takes` (list of int).
+    Attributes: `paths`; `words`, the different words in order; `labels`, int64 tensor [clips], the
+        place of each clip's word in `words`; `speakers`, `families` (list of str; the family is the
+        speaker where no `manifest.csv` tells it); `takes` (list of int).
     Raises: DataError, if the folder or a name is wrong; all bad files are named at once.
 
     >>> from course_utils.paths import data_path

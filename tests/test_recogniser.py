@@ -26,12 +26,13 @@ def lenet() -> Recogniser:
 
 
 def a_word(seconds: float = 0.4, before: float = 0.5, rate: int = 16000) -> torch.Tensor:
-    """Noise that swells and fades behind a pause, over a quiet room."""
+    """A vowel that swells and fades behind a pause, over a quiet room."""
     generator = torch.Generator().manual_seed(0)
     sound = 0.0005 * torch.randn(1, int((before + seconds + 0.5) * rate), generator=generator)
     count, start = int(seconds * rate), int(before * rate)
-    word = torch.randn(count, generator=generator) * torch.hann_window(count)
-    sound[0, start : start + count] += 0.2 * word
+    time = torch.arange(count) / rate
+    vowel = sum(torch.sin(2 * torch.pi * 120 * k * time) / k for k in range(1, 9))
+    sound[0, start : start + count] += 0.2 * vowel * torch.hann_window(count)
     return sound
 
 

@@ -83,8 +83,9 @@ def run_as_nobody(tmp_path: Path) -> Callable[[str], str]:
         start = (
             "import os, sys, warnings; from pathlib import Path\n"
             "import matplotlib.pyplot, torch, IPython.display\n"
-            "from course_utils import audio, cache, paths, plots, recogniser, recordings\n"
+            "from course_utils import audio, cache, paths, pictures, plots, recordings\n"
             "from course_utils.errors import AudioError, CourseError, DataError, FolderError\n"
+            "pictures.picture_and_word(torch.rand(1, 8000), 8000)\n"  # imports what it needs
             "folder = Path(sys.argv[1]); locked = folder / 'locked'\n"
             "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "try: (locked / 'probe').touch()\n"

@@ -51,7 +51,7 @@ ELSEWHERE = {
         "test_checkpoints.py": "full_disk|cannot_be_written|damaged_checkpoint",
         "test_recogniser.py": "truncated_model",
         "test_cli.py": "kill_9|killed_rank|ctrl_c|stopped_is_no|closed_ends|nobody_reads",
-        "test_download.py": "two_downloads|broken_connection|hangs|truncated",
+        "test_download.py": "two_downloads|broken_connection|hangs|truncated|ctrl_c",
         "test_set_up.py": "killed|two_set_ups|full_disk|half_made",
         "test_execute_notebooks.py": "failing",
     },
@@ -67,7 +67,7 @@ ELSEWHERE = {
     "test_trust": {
         "test_recogniser.py": "run_code|no_model",
         "test_cli.py": "holds_code",
-        "test_download.py": "malicious|too_many|without_end|tampered|changed_in_between",
+        "test_download.py": "malicious|too_many|without_end|tampered|zip_leads|damaged_archive",
         "test_set_up.py": "loopback|with_a_token",
     },
 }
