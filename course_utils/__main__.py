@@ -1,11 +1,11 @@
-"""``python -m course_utils COMMAND``: see `cli.py`."""
+"""``python -m course_utils COMMAND``: starts the command line, `tools/command_line.py`."""
 
 import os
 import sys
 import warnings
 from collections.abc import MutableMapping, Sequence
 
-from course_utils import cli
+from course_utils import paths
 
 
 def calm_threads(environment: MutableMapping[str, str], platform: str = sys.platform) -> None:
@@ -24,7 +24,15 @@ def calm_threads(environment: MutableMapping[str, str], platform: str = sys.plat
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     calm_threads(os.environ)
-    return cli.main(argv)
+    tools = paths.REPOSITORY / "tools"
+    if not (tools / "command_line.py").is_file():
+        print(f"{tools} is missing: use the package in the course's own folder.", file=sys.stderr)
+        return 2
+    if str(tools) not in sys.path:
+        sys.path.insert(0, str(tools))
+    import command_line
+
+    return command_line.main(argv)
 
 
 if __name__ == "__main__":

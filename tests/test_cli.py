@@ -18,8 +18,8 @@ from faults.fault_tools import is_one_sentence
 from learning import same_weights
 from spoken import FOUR_WORDS, needs_espeak, speak_words
 
+from command_line import main
 from course_utils import checkpoints
-from course_utils.cli import main
 from course_utils.paths import data_path
 from course_utils.recogniser import Recogniser
 
@@ -526,7 +526,8 @@ def test_a_wrong_option_ends_with_status_2(arguments, capsys):
 
 STOPPED = """
 import os, signal, sys
-from course_utils import audio, cli, recogniser, recordings
+from course_utils import audio, recogniser
+from course_utils.__main__ import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 place, name = sys.argv[1].split(".")
 place = {"audio": audio, "Recogniser": recogniser.Recogniser}[place]
@@ -537,7 +538,7 @@ def stopped(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
     return plain(*arguments)
 setattr(place, name, stopped)
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(main(sys.argv[2:]))
 """
 
 

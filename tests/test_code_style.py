@@ -67,7 +67,8 @@ OLD_NAMES = {
 # The same in text: prose, docstrings, and what is imported from where.
 OLD_TEXT = re.compile(
     r"\boptimisers?\b|\bSpokenDigits\b|\b(?:save|load)_model\b"
-    r"|\bcourse_utils[./](?:digits|commands)\b|course_utils import [^\n]*\b(?:digits|commands)\b"
+    r"|\bcourse_utils[./](?:digits|commands|cli|download|experiment|set_up|doctor)\b"
+    r"|course_utils import [^\n]*\b(?:digits|commands|cli|download|experiment|set_up|doctor)\b"
     r"|\bdigits\.(?:pictures|split_\w+|Split)\b"
     r"|\btraining\.(?:augment|evaluate|predict|confusion|wilson_interval|speaker_interval)\b"
     r"|\bfeatures\.(?:log_mel_\w+|find_word|notes_pictures)\b",

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import download
-from course_utils.download import DownloadError, fetch_fsdd
+import download
+from download import DownloadError, fetch_fsdd
 
 PEOPLE = ("ann", "bob")
 NAMES = [f"{digit}_{who}_{take}.wav" for digit in range(10) for who in PEOPLE for take in (0, 1)]

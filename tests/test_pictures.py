@@ -174,9 +174,7 @@ def test_digital_silence_around_a_clip_does_not_change_its_picture():
     for waveform, sample_rate in clips():
         silence = torch.zeros(1, sample_rate // 2)
         around = torch.cat([silence, waveform, silence], dim=1)
-        difference = picture_of(around, sample_rate) - picture_of(
-            waveform, sample_rate
-        )
+        difference = picture_of(around, sample_rate) - picture_of(waveform, sample_rate)
         assert difference.abs().mean() < 0.15
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from fault_tools import is_one_sentence, speak
 
+from command_line import main
 from course_utils import splits
-from course_utils.cli import main
 from course_utils.errors import DataError
 from course_utils.recordings import SpokenWords
 
@@ -214,7 +214,9 @@ FULL = """
 import sys, warnings
 from pathlib import Path
 import torch
-from course_utils import audio, experiment, models, training
+sys.path.insert(0, sys.argv[3])
+import experiment
+from course_utils import audio, models, training
 from course_utils.errors import CourseError
 from course_utils.recogniser import Recogniser
 from course_utils.recordings import SpokenWords
@@ -266,7 +268,8 @@ def test_a_disk_that_is_full_costs_nothing_that_was_there(
 ):
     (tmp_path / "disk").mkdir()
     script = 'mount -t tmpfs -o size=6m none "$1"; shift; exec "$@"'
-    command = [sys.executable, "-c", FULL, tmp_path / "disk", class_folder]
+    tools = Path(__file__).parents[2] / "tools"
+    command = [sys.executable, "-c", FULL, tmp_path / "disk", class_folder, tools]
     result = private_mounts(script, tmp_path / "disk", *command)
     assert result.returncode == 0, result.stderr
     said = result.stdout.splitlines()

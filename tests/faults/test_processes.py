@@ -23,7 +23,7 @@ from test_download import EXPECTED, GOOD, NAMES, fetch_fsdd, serve, whole
 from test_execute_notebooks import SCRIPT, write
 from test_set_up import Course, course, index, set_up
 
-from course_utils.cli import main
+from command_line import main
 from course_utils.recogniser import Recogniser
 from course_utils.recordings import SpokenWords
 

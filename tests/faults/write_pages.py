@@ -71,7 +71,8 @@ ELSEWHERE = {
         "test_set_up.py": "loopback|with_a_token",
     },
 }
-TOOLS = ("doctor", "set_up")  # what stands around the course and speaks to students
+# What speaks to students from outside the package.
+TOOLS = ("command_line", "doctor", "download", "experiment", "set_up")
 NOT_TRIED = """\
 ## What was not tried
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import sys
 import time
 from collections.abc import Sequence
@@ -47,16 +46,14 @@ examples:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from course_utils.paths import REPOSITORY
+    import doctor
 
-    script = REPOSITORY / "tools" / "doctor.py"
-    if not script.is_file():
-        raise CourseError(f"{script} is missing: use the package in the course's own folder.")
-    return int(runpy.run_path(str(script))["main"]())
+    return doctor.main()
 
 
 def _download(arguments: argparse.Namespace) -> int:
-    from course_utils import download, paths
+    import download
+    from course_utils import paths
 
     target = arguments.to or paths.work_folder() / "fsdd"
     recordings = download.fetch_fsdd(target, arguments.url or download.FSDD_URL, arguments.archive)
@@ -67,7 +64,8 @@ def _download(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()  # before PyTorch is imported, which counts too
-    from course_utils import experiment, processes, splits
+    import experiment
+    from course_utils import processes, splits
 
     splits.check_split_name(arguments.split, arguments.layout)
     processes.choose_threads()
@@ -107,7 +105,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
-    from course_utils import experiment, processes
+    import experiment
+    from course_utils import processes
     from course_utils.recogniser import Recogniser
 
     processes.choose_threads()
