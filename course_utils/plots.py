@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from course_utils.live import is_live
 
 if TYPE_CHECKING:
     import torch
@@ -256,14 +257,14 @@ def _new_axes(figsize: tuple[float, float] = (6.4, 2.4)) -> Axes:
 
 
 def interactive(draw: Callable[..., None], **sliders: Any) -> None:
-    """Give a drawing function sliders in a live JupyterLab; elsewhere do nothing.
+    """Give a drawing function sliders in a live notebook; elsewhere do nothing.
 
     Put it below a static figure: a saved slider would be dead for every later reader. `sliders`
     are what `ipywidgets.interact` takes for each parameter, such as (64, 2048, 64).
 
     >>> interactive(print, n_fft=(64, 2048, 64))
     """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server, not by nbclient or nbval
+    if not is_live():
         return
     from ipywidgets import interact
 

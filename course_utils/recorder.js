@@ -1,6 +1,9 @@
 // The form of recorder.py. Sentences are set with textContent, so no name is ever read as HTML.
 
 const OFFER = "or choose a file, which does the same.";
+const TOO_OLD = `This browser cannot record: use a newer one, ${OFFER}`;
+const EMPTY = `The recording holds no sound: record again, ${OFFER}`;
+const TAKEN = `The microphone was taken away while it recorded: record again, ${OFFER}`;
 
 function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -14,16 +17,17 @@ async function samplesOf(file, rate, maxSeconds) {
   const sound = await context.decodeAudioData(await file.arrayBuffer());
   // One sample over the limit is enough for Python to refuse the rest of a song.
   const length = Math.min(sound.length, maxSeconds * rate + 1);
-  const wave = oneChannel(sound).subarray(0, length);
-  return Int16Array.from(wave, (value) =>
+  const channels = Array.from({ length: sound.numberOfChannels }, (_, i) =>
+    sound.getChannelData(i).subarray(0, length),
+  );
+  return Int16Array.from(oneChannel(channels), (value) =>
     Math.max(-32768, Math.min(32767, Math.round(value * 32768))),
   );
 }
 
 // The mean of the channels; where they cancel (one microphone wired the other way round), the
 // loudest of them, as audio.to_mono does.
-function oneChannel(sound) {
-  const channels = Array.from({ length: sound.numberOfChannels }, (_, i) => sound.getChannelData(i));
+function oneChannel(channels) {
   const mean = channels[0].map((_, i) => {
     const sum = channels.reduce((total, channel) => total + channel[i], 0);
     return sum / channels.length;
@@ -35,8 +39,9 @@ function oneChannel(sound) {
 
 function whyNoMicrophone(error) {
   if (error.name === "NotAllowedError")
-    return `The microphone is not allowed: allow it beside the page's address, ${OFFER}`;
+    return `The microphone is not allowed: allow it beside the page's address (VS Code never does: use JupyterLab), ${OFFER}`;
   if (error.name === "NotFoundError") return `There is no microphone: plug one in, ${OFFER}`;
+  if (error.name === "NotSupportedError") return TOO_OLD;
   return `The microphone does not work (${error.name}): close other programs that use it, ${OFFER}`;
 }
 
@@ -54,12 +59,13 @@ function render({ model, el }) {
   // What the form says counts when the button is pressed, not when the recording has come.
   const said = () => ({ do: "keep", speaker: speaker.value, word: word.value });
 
-  async function send(content, source, name) {
+  async function send(content, source, otherwise) {
+    say("Python answers when it is free.");
     try {
       const samples = await samplesOf(source, model.get("rate"), model.get("max_seconds"));
       model.send(content, undefined, [samples.buffer]);
     } catch {
-      say(`${name} is no sound that this browser can decode: choose WAV, MP3 or M4A.`);
+      say(otherwise);
     }
   }
 
@@ -80,19 +86,24 @@ function render({ model, el }) {
 
   function recordFrom(stream, content) {
     const parts = [];
-    let lost = false; // the microphone was unplugged, or another program took it
     const recorder = new MediaRecorder(stream);
+    let lost = false; // the microphone was unplugged, forbidden or taken by another program
+    const end = () => recorder.state === "recording" && recorder.stop();
+    const lose = () => {
+      lost = true;
+      end(); // some browsers would wait for more sound
+    };
+    recorder.onerror = lose;
+    stream.getTracks().forEach((track) => (track.onended = lose));
     recorder.ondataavailable = (event) => parts.push(event.data);
-    recorder.onerror = () => (lost = true);
-    stream.getTracks().forEach((track) => (track.onended = () => (lost = true)));
     recorder.onstop = () => {
+      lost ||= !stream.active; // the recorder may hear of it first
       stream.getTracks().forEach((track) => track.stop());
       stop = null;
       button.textContent = "Record";
-      if (lost) say(`The microphone was taken away while it recorded: record again, ${OFFER}`);
-      else send(content, new Blob(parts), "The recording");
+      if (lost) say(TAKEN);
+      else send(content, new Blob(parts), EMPTY);
     };
-    const end = () => recorder.state === "recording" && recorder.stop();
     recorder.onstart = () => setTimeout(end, 1000 * model.get("seconds"));
     recorder.start();
     stop = end;
@@ -105,7 +116,9 @@ function render({ model, el }) {
     else if (speaker.reportValidity()) record();
   };
   file.onchange = () => {
-    if (file.files.length && speaker.reportValidity()) send(said(), file.files[0], file.files[0].name);
+    const [chosen] = file.files;
+    if (chosen && speaker.reportValidity())
+      send(said(), chosen, `${chosen.name} is no sound that this browser can decode: choose WAV, MP3 or M4A.`);
     file.value = ""; // so that the same file can be chosen again
   };
   remove.onclick = () => model.send({ do: "delete" });
@@ -114,7 +127,7 @@ function render({ model, el }) {
     say(`This page may not use the microphone: open it by https or on this computer, ${OFFER}`);
   } else if (!window.MediaRecorder) {
     button.disabled = true;
-    say(`This browser cannot record: use a newer one, ${OFFER}`);
+    say(TOO_OLD);
   }
   const showLast = () => {
     remove.disabled = !model.get("last");

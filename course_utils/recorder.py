@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
+import itertools
 import unicodedata
 import wave
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ import ipywidgets
 import traitlets
 
 from course_utils.errors import AudioError, FolderError
+from course_utils.live import is_live
 from course_utils.paths import work_folder
 
 SAMPLE_RATE = 16000  # in Hz, of every recording that is kept
@@ -27,20 +28,13 @@ SECONDS = 2  # how long the button records
 MAX_SECONDS = 10  # of an uploaded file: one word, and silence around it
 MAX_NAME = 40  # characters
 DIGITS = tuple("0123456789")
-STYLE = """
-.say-a-word { font-size: 16px; line-height: 1.5; color: var(--jp-content-font-color1, #000); }
-.say-a-word :is(input, select, button) { font: inherit; margin: 4px 12px 4px 4px; }
-.say-a-word button { padding: 4px 16px; cursor: pointer; }
-.say-a-word button:disabled { cursor: default; }
-.say-a-word p { margin: 4px 0; }
-"""
+Heard = Callable[[Path], object]  # what a notebook does with the path of a new recording
 
 
 def recordings_folder() -> Path:
     """Return the student's own folder of recordings, and make it if it is missing.
 
-    Returns: an absolute `pathlib.Path`: `recordings` in the work folder, where names have the
-        layouts `speaker_digit` and `speaker_word` of `SpokenWords`.
+    Returns: an absolute path, in the work folder. Names there have the layout `speaker_word`.
     Raises: FolderError, as `work_folder`, or if the folder cannot be made.
 
     >>> recordings_folder().name
@@ -62,9 +56,9 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
     Args:
         samples: 16-bit integers, little-endian, one channel at 16 kHz.
         speaker, word: letters, digits and hyphens.
-        folder: where to keep it.
-    Returns: the path of the new file. No file is ever replaced.
-    Raises: AudioError, if a name is odd, the recording is empty or longer than 10 s, or the folder
+        folder: where to keep it. No file in it is ever replaced.
+    Returns: the path of the new file.
+    Raises: AudioError, if a name is odd, the recording empty or longer than 10 s, or the folder
         cannot be written.
 
     >>> import tempfile
@@ -82,11 +76,9 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
     with wave.open(content, "wb") as sound:
         sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "not compressed"))
         sound.writeframes(samples)
-    path, take = folder / f"{speaker}_{word}.wav", 1
-    while not _write_new(path, content.getvalue()):
-        take += 1
-        path = folder / f"{speaker}_{word}_take{take}.wav"
-    return path
+    further = (f"{speaker}_{word}_take{take}.wav" for take in itertools.count(2))
+    paths = (folder / name for name in itertools.chain([f"{speaker}_{word}.wav"], further))
+    return next(path for path in paths if _write_new(path, content.getvalue()))
 
 
 def _checked_name(what: str, text: str) -> str:
@@ -119,17 +111,10 @@ def _write_new(path: Path, content: bytes) -> bool:
 
 
 class Recorder(anywidget.AnyWidget):
-    """The form in the browser: who speaks, which word, Record, upload, Delete.
-
-    Args:
-        folder: where recordings are kept.
-        heard: called with the path of each new one.
-        words: to choose from.
-    Attributes: `output`, an `ipywidgets.Output` that shows what `heard` prints and draws.
-    """
+    """The form that `record` shows, and `output`, the place for what `heard` prints and draws."""
 
     _esm = Path(__file__).with_name("recorder.js")
-    _css = STYLE
+    _css = Path(__file__).with_name("recorder.css")
     rate = traitlets.Int(SAMPLE_RATE).tag(sync=True)
     seconds = traitlets.Int(SECONDS).tag(sync=True)
     max_seconds = traitlets.Int(MAX_SECONDS).tag(sync=True)
@@ -137,9 +122,7 @@ class Recorder(anywidget.AnyWidget):
     words = traitlets.List(traitlets.Unicode()).tag(sync=True)
     last = traitlets.Unicode().tag(sync=True)  # the name of the file that Delete would remove
 
-    def __init__(
-        self, folder: Path, heard: Callable[[Path], object], words: Sequence[str] = DIGITS
-    ) -> None:
+    def __init__(self, folder: Path, heard: Heard, words: Sequence[str] = DIGITS) -> None:
         super().__init__(place=str(folder), words=list(words))
         self.folder, self.heard = folder, heard
         self.made: list[Path] = []
@@ -153,18 +136,16 @@ class Recorder(anywidget.AnyWidget):
             if content.get("do") == "delete":
                 self._delete()
             else:
-                samples = bytes(buffers[0]) if buffers else b""
-                self._keep(samples, str(content.get("speaker")), str(content.get("word")))
+                self._keep(b"".join(buffers), str(content["speaker"]), str(content["word"]))
         except AudioError as error:
             self.send({"sentence": str(error)})
 
     def _keep(self, samples: bytes, speaker: str, word: str) -> None:
-        path = save_recording(samples, speaker, word, self.folder)
-        self.made.append(path)
-        self.last = path.name
-        self.send({"sentence": f"Kept as {path.name}."})
+        self.made.append(save_recording(samples, speaker, word, self.folder))
+        self.last = self.made[-1].name
+        self.send({"sentence": f"Kept as {self.last}."})
         with self.output:
-            self.heard(path)
+            self.heard(self.made[-1])
 
     def _delete(self) -> None:
         """Remove the last file that this form made; no other file is ever touched."""
@@ -182,20 +163,18 @@ class Recorder(anywidget.AnyWidget):
         self.send({"sentence": f"{path.name} is deleted."})
 
 
-def record(heard: Callable[[Path], object], words: Sequence[str] = DIGITS) -> None:
-    """Show the form that records a word in a live JupyterLab; elsewhere do nothing.
-
-    Used in chapter 8.
+def record(heard: Heard, words: Sequence[str] = DIGITS) -> None:
+    """Show the form that records a word in a live notebook; elsewhere do nothing.
 
     Args:
-        heard: a function that is called with the path of each new recording; what it prints,
-            draws and displays appears below the form.
+        heard: called with the path of each new recording; what it shows appears below the form.
         words: to choose from, such as a recogniser's.
     Raises: FolderError, as `recordings_folder`.
+    Used in chapter 8.
 
     >>> record(print)
     """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server, not by nbclient or nbval
+    if not is_live():
         return
     from IPython.display import display
 

@@ -158,26 +158,26 @@ def test_a_full_disk_leaves_no_half_of_a_file(form, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_live_front_end_nothing_is_shown(monkeypatch, capsys):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+def test_without_a_live_front_end_nothing_is_shown(capsys):
     recorder.record(print)
     assert capsys.readouterr().out == ""
 
 
 def test_in_a_live_front_end_the_form_is_shown(monkeypatch, tmp_path):
     shown = []
-    monkeypatch.setenv("JPY_SESSION_NAME", "08.ipynb")
+    monkeypatch.setattr(recorder, "is_live", lambda: True)
     monkeypatch.setenv("COURSE_WORK", str(tmp_path))
     monkeypatch.setattr("IPython.display.display", shown.append)
     recorder.record(print)
     form, output = shown[0].children
     assert form.place == str(tmp_path / "recordings") and form.output is output
-    assert "getUserMedia" in form._esm and (tmp_path / "recordings").is_dir()
+    assert "getUserMedia" in form._esm and ".say-a-word" in form._css
+    assert (tmp_path / "recordings").is_dir()
 
 
 @pytest.mark.slow
 def test_an_installed_copy_finds_the_script(repository, tmp_path):
-    """Not an editable installation: the wheel itself must hold recorder.js."""
+    """Not an editable installation: the wheel itself must hold recorder.js and recorder.css."""
     source, site = tmp_path / "source", tmp_path / "site"
     shutil.copytree(repository / "course_utils", source / "course_utils")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -187,7 +187,8 @@ def test_an_installed_copy_finds_the_script(repository, tmp_path):
     result = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     code = "from course_utils import recorder; print(recorder.__file__); "
-    code += "assert 'getUserMedia' in str(recorder.Recorder._esm)"
+    code += "assert 'getUserMedia' in str(recorder.Recorder._esm); "
+    code += "assert '.say-a-word' in str(recorder.Recorder._css)"
     answer = subprocess.run(
         [sys.executable, "-c", code],
         env=dict(os.environ, PYTHONPATH=str(site)),
