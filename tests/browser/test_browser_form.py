@@ -151,7 +151,7 @@ def open_form(context: BrowserContext, folder: Path, script: str, address: str =
         return answers, kept.last
 
     names = ("words", "rate", "seconds", "max_seconds", "place", "last")
-    traits = json.dumps({name: getattr(kept, name) for name in names})
+    traits = json.dumps({name: getattr(kept, name) for name in names if kept.has_trait(name)})
 
     def answer(route: Route) -> None:
         if route.request.url.endswith("recorder.js"):
