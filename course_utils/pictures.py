@@ -202,9 +202,8 @@ def _speech_power(levels: np.ndarray) -> np.ndarray:
 
 def _smooth(power: np.ndarray) -> np.ndarray:
     """Take the median of nine frames, which leaves out clicks: no sound of speech is so short."""
-    from scipy.ndimage import median_filter
-
-    return median_filter(power, 9, mode="mirror")
+    mirrored = np.concatenate([power[4:0:-1], power, power[-2:-6:-1]])
+    return np.sort(mirrored[np.arange(len(power))[:, None] + np.arange(9)], axis=1)[:, 4]
 
 
 def _averaged(levels: np.ndarray) -> np.ndarray:
@@ -216,7 +215,8 @@ def _averaged(levels: np.ndarray) -> np.ndarray:
 
 def _has_a_vowel(spectra: np.ndarray) -> bool:
     """Say whether some bands stand out, as in a vowel; breath and noise spread over all."""
-    return bool((spectra.max(axis=1) - np.median(spectra, axis=1)).max() >= VOWEL_DB)
+    ordered = np.sort(spectra, axis=1)
+    return bool((ordered[:, -1] - ordered[:, ordered.shape[1] // 2]).max() >= VOWEL_DB)
 
 
 def _is_trimmed(spectra: np.ndarray) -> bool:
@@ -229,10 +229,10 @@ def _is_trimmed(spectra: np.ndarray) -> bool:
 
 def _loudest_stretch(speaking: np.ndarray, power: np.ndarray) -> tuple[int, int]:
     """Return begin and end of the stretch with the most energy among those that pauses part."""
-    pauses = np.flatnonzero(np.diff(speaking) > PAUSE_SECONDS / STEP_SECONDS)
-    stretches = np.split(speaking, pauses + 1)
-    loudest = max(stretches, key=lambda stretch: float(power[stretch].sum()))
-    return int(loudest[0]), int(loudest[-1]) + 1
+    (pauses,) = np.nonzero(np.diff(speaking) > PAUSE_SECONDS / STEP_SECONDS)
+    begins, ends = np.append(0, pauses + 1), np.append(pauses, len(speaking) - 1)
+    loudest = np.add.reduceat(power[speaking], begins).argmax()
+    return int(speaking[begins[loudest]]), int(speaking[ends[loudest]]) + 1
 
 
 @functools.lru_cache(maxsize=32)
@@ -262,14 +262,13 @@ def picture_of(frames: torch.Tensor, word: Word, n_frames: int = 48) -> torch.Te
     start, end = word or (0, len(frames))
     shortest, longest = WORD_SECONDS
     seconds = math.sqrt(min(max((end - start) * STEP_SECONDS, shortest), longest))
-    half = seconds / STEP_SECONDS * (1 - 1 / n_frames) / 2  # in frames, to the outermost columns
-    middle = (start + end - 1) / 2
-    position = torch.linspace(middle - half, middle + half, n_frames, dtype=torch.float64)
+    steps = np.arange(n_frames) - (n_frames - 1) / 2
+    position = (start + end - 1) / 2 + steps * (seconds / STEP_SECONDS / n_frames)  # in frames
     # Beyond the clip there is silence; between two frames their weighted mean is taken.
     extended = torch.nn.functional.pad(frames, (0, 0, 1, 1), value=SILENCE_DB)
-    position = (position + 1).clamp(0, len(frames) + 0.999)
-    left = position.long()
-    part = (position - left).float()[:, None]
+    position = (position + 1).clip(0, len(frames) + 0.999)
+    left = torch.from_numpy(position.astype(int))
+    part = torch.from_numpy(position % 1).float()[:, None]
     picture = torch.lerp(extended[left], extended[left + 1], part)
     loudest = frames[start:end, _first_band(VOICE_HZ, frames.shape[1]) :].max()
     return ((picture - loudest).clamp(-LIMIT_DB, 0) * (4 / LIMIT_DB) + 2).T[None]
