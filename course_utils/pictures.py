@@ -68,10 +68,11 @@ def picture_and_word(
     >>> picture_and_word(torch.zeros(1, 8000), 8000)[1] is None
     True
     """
+    if kind == "notes":
+        word = find_word(log_mel_frames(waveform, sample_rate))
+        return resize(spectrogram(resample(waveform, sample_rate, 16000)), NOTES_SIZE), word
     frames = log_mel_frames(waveform, sample_rate, n_mels)
     word = find_word(frames)
-    if kind == "notes":
-        return resize(spectrogram(resample(waveform, sample_rate, 16000)), NOTES_SIZE), word
     return picture_of(frames, word, n_frames), word
 
 

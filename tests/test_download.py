@@ -352,15 +352,15 @@ def test_what_a_student_changed_is_reported_and_not_overwritten(tmp_path):
 
 SCRIPT = """
 import sys
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 from test_download import EXPECTED, fetch_fsdd
 fetch_fsdd(sys.argv[1], sys.argv[2], **EXPECTED)
 """
 
 
 def start(target: Path, url: str, **options) -> subprocess.Popen[bytes]:
-    here = str(Path(__file__).parent)
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(target), url, here], **options)
+    folders = [str(Path(__file__).parent), str(Path(download.__file__).parent)]
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(target), url, *folders], **options)
 
 
 def test_two_downloads_into_one_folder(serve, tmp_path):

@@ -269,17 +269,13 @@ def _sha256(path: Path) -> str:
 
 def check_work_folder() -> list[Row]:
     """The folder that the chapters write to."""
+    from course_utils.errors import FolderError
     from course_utils.paths import work_folder
 
-    cure = "set COURSE_WORK to a folder of yours"
     try:
-        folder = work_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        return [fail("work folder", f"can't be written ({error.strerror})", cure)]
-    return [ok("work folder", str(folder))]
+        return [ok("work folder", str(work_folder()))]
+    except FolderError as error:
+        return [fail("work folder", str(error), "set COURSE_WORK to a folder of yours")]
 
 
 def check_kernel() -> list[Row]:
