@@ -54,6 +54,7 @@ BRIGHTNESS_DB = {"espeak": -1, "espeak-klatt": 0, "slt": 7, "rms": 8, "awb": 5}
 BRIGHTNESS_DB |= {"kal": 3, "ked": 0, "nsh": 0, "gnuspeech": 0}
 # Speakers of whom a recogniser trained on the others understands half of the digits or fewer.
 LEFT_OUT = {"nsh02", "kokoro002", "kokoro042", "kokoro067", "kokoro085", "kokoro088", "tube06"}
+LEFT_OUT |= {"zh018", "zh037", "zh039", "zh065"}
 LATER_ENGINES = {"kokoro", "gnuspeech"}  # of version 1.1: their recordings are cut more closely
 UNHEARD_FAMILIES = {"en": {"awb"}, "zh": {"espeak-klatt", "kokoro-men"}}
 
@@ -220,7 +221,7 @@ def english_tubes() -> list[Speaker]:
 
 
 def mandarin_speakers() -> list[Speaker]:
-    """All Mandarin speakers, family by family."""
+    """All Mandarin speakers, family by family, but for those that are left out."""
     male, female, klatt = (x.split() for x in (MALE, FEMALE, KLATT))
     people: list[Speaker] = []
 
@@ -238,7 +239,7 @@ def mandarin_speakers() -> list[Speaker]:
         add("kokoro-women" if voice[1] == "f" else "kokoro-men", "kokoro", voice, "", pitch)
     for voice in (AMERICAN + " " + BRITISH + " " + ABROAD).split()[::6]:
         add("kokoro-accents", "kokoro", voice, "", (165, 255) if voice[1] == "f" else (90, 150))
-    return people
+    return [speaker for speaker in people if speaker.name not in LEFT_OUT]
 
 
 def part(speaker: Speaker) -> str:
