@@ -23,6 +23,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from course_utils.errors import CourseError
 from course_utils.paths import write_whole
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -52,6 +53,31 @@ def find_notebooks(names: Sequence[str], folder: Path = NOTEBOOKS) -> list[Path]
             raise FileNotFoundError(f"No notebook fits {name!r}: give a file or a number like 03.")
         found += matches
     return found
+
+
+def check_outputs(paths: Sequence[Path]) -> None:
+    """Refuse chapters whose outputs are gone, as nbstripout and Clear All Outputs leave them.
+
+    Such a chapter has cells without an execution count, or not one output.
+
+    Raises:
+        CourseError: names them and says how the outputs come back.
+    """
+    emptied = []
+    for path in paths:
+        cells = [
+            cell
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code" and cell.source.strip()
+        ]
+        uncounted = any(cell.execution_count is None for cell in cells)
+        if uncounted or (cells and not any(cell.outputs for cell in cells)):
+            emptied.append(path.name)
+    if emptied:
+        raise CourseError(
+            f"The outputs of {', '.join(emptied)} are missing: get back what was saved with "
+            "`git checkout -- notebooks`, or run your own changes with `make notebooks`."
+        )
 
 
 def add_cell_ids(notebook: nbformat.NotebookNode) -> None:

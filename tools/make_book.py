@@ -18,6 +18,9 @@ from typing import Any
 
 import nbformat
 
+from course_utils.errors import CourseError
+from execute_notebooks import check_outputs, find_notebooks
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 BOOK = REPOSITORY / "book"
 TARGET = REPOSITORY / "build" / "book"
@@ -126,7 +129,7 @@ def lay_together(source: Path) -> list[str]:
     for name, original in PAGES.items():
         text = (REPOSITORY / original).read_text(encoding="utf-8")
         (source / name).write_text(without_local_links(text), encoding="utf-8")
-    notebooks = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    notebooks = find_notebooks([])
     (source / "notebooks").mkdir()
     for path in notebooks:
         content = nbformat.from_dict(book_notebook(path))
@@ -150,6 +153,11 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=TARGET, help="the folder (build/book)")
     target = parser.parse_args().to.resolve()
     source = target.with_name(target.name + "_source")
+    try:
+        check_outputs(find_notebooks([]))
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
     missing = lay_together(source)
     if missing:
         print(f"Left out of the glossary, as no chapter introduces them: {', '.join(missing)}")

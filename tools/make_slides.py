@@ -25,7 +25,8 @@ from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from execute_notebooks import NOTEBOOKS, find_notebooks
+from course_utils.errors import CourseError
+from execute_notebooks import NOTEBOOKS, check_outputs, find_notebooks
 
 TOOLS = Path(__file__).resolve().parent
 TARGET = TOOLS.parent / "build" / "slides"
@@ -175,9 +176,11 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=TARGET, help="the folder (build/slides)")
     arguments = parser.parse_args()
     try:
-        for path in find_notebooks(arguments.names, NOTEBOOKS):
+        paths = find_notebooks(arguments.names, NOTEBOOKS)
+        check_outputs(paths)
+        for path in paths:
             print(make(path, arguments.to), flush=True)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, CourseError) as error:
         print(error, file=sys.stderr)
         return 2
     print("Open one in a browser. Keys: S the speaker's view, F full screen, ? all others.")
