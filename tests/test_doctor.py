@@ -253,3 +253,17 @@ def test_unwritable_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COURSE_WORK", str(blocked / "work"))
     (row,) = doctor.check_work_folder()
     assert row.status == "FAIL" and "COURSE_WORK" in row.cure
+
+
+def test_without_jupyterlab_the_chapters_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Colab and in VS Code."""
+    version = doctor.metadata.version
+
+    def without(name: str) -> str:
+        if name == "jupyterlab":
+            raise doctor.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", without)
+    rows = {row.check: row for row in doctor.check_packages()}
+    assert rows["jupyterlab"].status == "note" and rows["jupyterlab"].found == "not installed"

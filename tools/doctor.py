@@ -155,7 +155,9 @@ def check_packages() -> list[Row]:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            rows.append(bad(name, "not installed", REINSTALL))
+            # Only `make lab` starts JupyterLab: on Colab and in VS Code others run the chapters.
+            missing = note if name == "jupyterlab" else bad
+            rows.append(missing(name, "not installed", REINSTALL))
             continue
         if problem := problems[MODULES.get(name, name)]:
             first = problem.splitlines()[0][:160]
