@@ -161,7 +161,7 @@ def english_speakers() -> list[Speaker]:
     for i in range(8):
         name, voice, accent = f"klatt{i + 1:02d}", klatt[i % 6], english[i % 8]
         people.append(make_speaker(name, "en", "espeak-klatt", "espeak", voice, accent, (5, 70)))
-    for i in range(6):
+    for i in (0, 1, 2, 3, 4, 5, 10):
         people.append(make_speaker(f"slt{i + 1:02d}", "en", "slt", "flite", "slt", "", (145, 215)))
     for i in (12, 14, 17):
         voice = "cmu_us_slt_arctic_hts"
