@@ -67,7 +67,7 @@ def _weaken_hiss(pictures: torch.Tensor) -> torch.Tensor:
     They are what small microphones, 8 kHz and a cut close to the word take away first.
     """
     low = pictures[:, :, : pictures.shape[2] // 2].amax(dim=2, keepdim=True)
-    gain = _between(pictures, -2, 0.5) * _some(pictures, 0.5)
+    gain = _between(pictures, -2, 0.5) * _some(pictures, 0.3)
     return torch.where(low < -0.5, pictures + gain, pictures).clamp(-2, 2)
 
 
