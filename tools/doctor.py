@@ -82,7 +82,7 @@ def tested_versions(constraints: Path | None = None) -> dict[str, str]:
 
 
 def required_packages() -> list[str]:
-    """Requirements of the course, such as ``torch>=2.9``, as pyproject.toml lists them."""
+    """Requirements of the course, such as ``torch>=2.6``, as pyproject.toml lists them."""
     import tomllib
 
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
