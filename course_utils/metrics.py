@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from course_utils.errors import TrainingError
 from course_utils.models import predict
-from course_utils.recordings import SpokenWords
 
 
 def accuracy(model: torch.nn.Module, features: torch.Tensor, labels: torch.Tensor) -> float:
@@ -93,44 +90,3 @@ def speaker_interval(accuracies: Sequence[float]) -> tuple[float, float] | None:
         return mean, mean
     low, high = stats.t.interval(0.95, len(values) - 1, mean, error)
     return max(0.0, float(low)), min(1.0, float(high))
-
-
-def judge(
-    data: SpokenWords,
-    clips: Sequence[int],
-    labels: torch.Tensor,
-    probabilities: torch.Tensor,
-    words: Sequence[str],
-    new_speakers: bool,
-) -> dict[str, Any]:
-    """Count what was recognised, over clips, speakers and words: what `metrics.json` holds.
-
-    Args:
-        data: the recordings.
-        clips: the numbers of those that were tested.
-        labels: int64 tensor [tested], the places of their words in `words`.
-        probabilities: float32 tensor [tested, words], the answers.
-        words: the model's.
-        new_speakers: whether nobody who is tested was trained on.
-    Returns: test_accuracy, test_interval, speaker_interval, per_speaker, per_digit (one entry a
-        word, whatever the words are), words and confusion; without clips each is None.
-    """
-    if len(clips) == 0:
-        names = "test_accuracy test_interval speaker_interval per_speaker per_digit confusion"
-        return dict.fromkeys(names.split()) | {"words": list(words)}
-    predicted = probabilities.argmax(dim=-1)
-    right = (predicted == labels).tolist()
-    by_speaker, by_word = defaultdict(list), defaultdict(list)
-    for clip, label, correct in zip(clips, labels.tolist(), right, strict=True):
-        by_speaker[data.speakers[clip]].append(correct)
-        by_word[label].append(correct)
-    per_speaker = {name: sum(all_) / len(all_) for name, all_ in sorted(by_speaker.items())}
-    return {
-        "test_accuracy": sum(right) / len(right),
-        "test_interval": wilson_interval(sum(right), len(right)),
-        "speaker_interval": speaker_interval(list(per_speaker.values())) if new_speakers else None,
-        "per_speaker": per_speaker,
-        "per_digit": {words[k]: sum(all_) / len(all_) for k, all_ in sorted(by_word.items())},
-        "words": list(words),
-        "confusion": confusion(predicted, labels, len(words)).tolist(),
-    }

@@ -7,7 +7,6 @@ decides when to stop is `valid`.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -119,49 +118,6 @@ def split_all(data: SpokenWords, seed: int = 0) -> Split:
     else:
         train, valid = _share_of_speakers(data, range(len(data)), seed)
     return _checked(Split(train, valid, []), "with validation only", test=False)
-
-
-def splits_named(data: SpokenWords, name: str, seed: int = 0) -> dict[str, Split]:
-    """Return the splits that a name of the command line asks for: one a fold.
-
-    Args:
-        name: official, takes:A-B, clip, speaker:NAME, family:NAME, all, or loso (leave one
-            speaker out, each in turn).
-    Returns: Splits by the name of their fold: the speaker for loso, else the name itself.
-    Raises: DataError, as the functions above.
-    """
-    kind, _, rest = name.partition(":")
-    if kind == "loso":
-        speakers = sorted(set(data.speakers))
-        return {speaker: split_by_speaker(data, speaker, seed) for speaker in speakers}
-    if kind == "takes":
-        first, last = (int(take) for take in rest.split("-"))
-        return {name: split_by_takes(data, first, last, seed)}
-    if kind == "speaker":
-        return {name: split_by_speaker(data, rest, seed)}
-    if kind == "family":
-        return {name: split_by_family(data, rest, seed)}
-    plain = {"official": split_official, "clip": split_by_clip, "all": split_all}
-    return {name: plain[kind](data, seed)}
-
-
-def check_split_name(name: str, layout: str) -> None:
-    """Refuse a name that `splits_named` does not know, or that a layout cannot have.
-
-    Raises: DataError.
-
-    >>> check_split_name("speaker:mei", "speaker_digit")
-    """
-    if not re.fullmatch(r"official|clip|all|loso|takes:\d+-\d+|(speaker|family):.+", name):
-        raise DataError(
-            f"The split {name!r} is unknown: use official, takes:A-B, clip, speaker:NAME, "
-            "family:NAME, all or loso."
-        )
-    if (name == "official" or name.startswith("takes:")) and layout != "digit_speaker_take":
-        raise DataError(
-            f"The split {name} needs takes, which the layout {layout} does not have: use "
-            "--layout digit_speaker_take, or split by clip, speaker or family."
-        )
 
 
 def _split_by_group(data: SpokenWords, groups: list[str], name: str, kind: str, seed: int) -> Split:

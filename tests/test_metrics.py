@@ -5,6 +5,7 @@ import torch
 from learning import task
 from sounds import write
 
+import experiment
 from course_utils import metrics, models
 from course_utils.errors import TrainingError
 from course_utils.recordings import SpokenWords
@@ -69,11 +70,11 @@ def four(tmp_path):
 def test_a_person_counts_once_in_the_interval_over_speakers(four):
     answers = torch.eye(2)[four.labels]
     answers[5] = answers[5].flip(0)  # mei's third take is not understood
-    judged = metrics.judge(four, range(6), four.labels, answers, four.words, new_speakers=True)
+    judged = experiment.judge(four, range(6), four.labels, answers, four.words, new_speakers=True)
     assert judged["per_speaker"] == {"anna-1": 1.0, "anna-2": 1.0, "mei": 0.75}
     assert judged["speaker_interval"] == metrics.speaker_interval([1.0, 1.0, 0.75])
     assert judged["test_accuracy"] == 5 / 6
-    heard_before = metrics.judge(four, range(6), four.labels, answers, four.words, False)
+    heard_before = experiment.judge(four, range(6), four.labels, answers, four.words, False)
     assert heard_before["speaker_interval"] is None
 
 
@@ -81,13 +82,13 @@ def test_rows_of_the_confusion_and_shares_are_named_by_words(four):
     words = ["up", "yes", "no"]  # a model's: in another order, and one more
     labels = four.labels_for(words)
     answers = torch.eye(3)[torch.zeros(6, dtype=torch.long)]  # it always hears up
-    judged = metrics.judge(four, range(6), labels, answers, words, new_speakers=True)
+    judged = experiment.judge(four, range(6), labels, answers, words, new_speakers=True)
     assert judged["words"] == words
     assert judged["confusion"] == [[0, 0, 0], [4, 0, 0], [2, 0, 0]]
     assert judged["per_digit"] == {"yes": 0.0, "no": 0.0}
 
 
 def test_without_clips_there_is_nothing_to_judge(four):
-    judged = metrics.judge(four, [], four.labels[:0], torch.zeros(0, 2), four.words, True)
+    judged = experiment.judge(four, [], four.labels[:0], torch.zeros(0, 2), four.words, True)
     assert judged.pop("words") == ["no", "yes"]
     assert set(judged.values()) == {None} and "confusion" in judged

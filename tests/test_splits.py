@@ -3,6 +3,7 @@
 import pytest
 from sounds import write
 
+import experiment
 from course_utils import splits
 from course_utils.errors import DataError
 from course_utils.recordings import SpokenWords
@@ -107,10 +108,10 @@ def test_a_speakers_third_take_is_on_the_side_of_the_first_in_every_split(tmp_pa
     for take in (2, 3):
         write(tmp_path / f"mei_yes_take{take}.wav")
     data = SpokenWords(tmp_path, layout="speaker_word")
-    folds = splits.splits_named(data, "loso")
+    folds = experiment.splits_named(data, "loso")
     assert list(folds) == ["anna-1", "anna-2", "bob", "eve", "mei"]
     assert sum(len(split.test) for split in folds.values()) == len(data) == 12
-    named = splits.splits_named(data, "speaker:mei")["speaker:mei"]
+    named = experiment.splits_named(data, "speaker:mei")["speaker:mei"]
     assert len(named.test) == 4 and named == folds["mei"]
     for seed in range(5):
         split = splits.split_all(data, seed)
@@ -126,13 +127,13 @@ def test_a_speakers_third_take_is_on_the_side_of_the_first_in_every_split(tmp_pa
 def test_each_name_of_the_command_line_gives_its_split(people, takes, name):
     with_takes = name == "official" or name.startswith("takes")
     layout = "digit_speaker_take" if with_takes else "speaker_digit"
-    splits.check_split_name(name, layout)
+    experiment.check_split_name(name, layout)
     data = SpokenWords(takes if with_takes else people, layout=layout)
     if name == "official":  # all of these takes are below 5
         with pytest.raises(DataError, match="is empty"):
-            splits.splits_named(data, name)
+            experiment.splits_named(data, name)
         return
-    found = splits.splits_named(data, name)
+    found = experiment.splits_named(data, name)
     assert all(disjoint(split) for split in found.values())
     assert list(found) == ([f"p{i:02d}" for i in range(12)] if name == "loso" else [name])
 
@@ -140,10 +141,10 @@ def test_each_name_of_the_command_line_gives_its_split(people, takes, name):
 @pytest.mark.parametrize("name", ["", "speaker", "speaker:", "takes:4", "takes:a-b", "Loso"])
 def test_an_unknown_split_is_refused_with_the_known_ones(name):
     with pytest.raises(DataError, match="is unknown: use official, takes:A-B, clip"):
-        splits.check_split_name(name, "speaker_digit")
+        experiment.check_split_name(name, "speaker_digit")
 
 
 @pytest.mark.parametrize("layout", ["speaker_digit", "speaker_word"])
 def test_takes_are_split_in_one_layout_only(layout):
     with pytest.raises(DataError, match="use --layout digit_speaker_take"):
-        splits.check_split_name("official", layout)
+        experiment.check_split_name("official", layout)

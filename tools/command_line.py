@@ -65,9 +65,9 @@ def _download(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()  # before PyTorch is imported, which counts too
     import experiment
-    from course_utils import processes, splits
+    from course_utils import processes
 
-    splits.check_split_name(arguments.split, arguments.layout)
+    experiment.check_split_name(arguments.split, arguments.layout)
     processes.choose_threads()
     plan = experiment.Plan(
         arguments.model,

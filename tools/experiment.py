@@ -9,8 +9,10 @@ import io
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import torch
 
 from course_utils import metrics, models, paths, processes, splits, training
-from course_utils.errors import TrainingError
+from course_utils.errors import DataError, TrainingError
 from course_utils.recogniser import Recogniser
 from course_utils.recordings import SpokenWords
 from course_utils.splits import Split
@@ -32,7 +34,7 @@ class Plan:
     """What one training of the command line is asked to do."""
 
     model: str  # a key of training.RECIPES
-    split: str  # as splits.splits_named takes it
+    split: str  # as splits_named takes it
     out: Path
     seed: int = 0
     epochs: int | None = None
@@ -82,7 +84,7 @@ def train(data: SpokenWords, plan: Plan, report: Report, started: float) -> dict
     Raises: CourseError, if something cannot be read, trained or written.
     """
     check_folder(plan.out, plan.resume)
-    named = splits.splits_named(data, plan.split, plan.seed)
+    named = splits_named(data, plan.split, plan.seed)
     pictures = cached_pictures(data, plan.recipe)
     folds: list[Fold] = []
     for number, (name, split) in enumerate(named.items()):
@@ -138,7 +140,7 @@ def evaluate(recogniser: Recogniser, data: SpokenWords, started: float) -> dict[
     recogniser.model.to(processes.choose_device())
     probabilities = models.predict(recogniser.model, cached_pictures(data, recogniser.recipe))
     clips = range(len(data))
-    judged = metrics.judge(data, clips, labels, probabilities, recogniser.words, new_speakers=True)
+    judged = judge(data, clips, labels, probabilities, recogniser.words, new_speakers=True)
     about = {
         "model": recogniser.about.get("model"),
         "layout": data.layout,
@@ -205,7 +207,7 @@ def _judge_folds(data: SpokenWords, plan: Plan, folds: list[Fold]) -> dict[str, 
     tested = [clip for fold in folds for clip in fold.split.test]
     answers = torch.cat([fold.probabilities for fold in folds])
     new = plan.new_speakers
-    judged = metrics.judge(data, tested, data.labels[tested], answers, data.words, new)
+    judged = judge(data, tested, data.labels[tested], answers, data.words, new)
     first = folds[0]
     about = {
         "model": plan.model,
@@ -311,3 +313,92 @@ def _save_figure(path: Path, figure: Any) -> None:
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     paths.save_file(path, picture.getvalue())
+
+
+def splits_named(data: SpokenWords, name: str, seed: int = 0) -> dict[str, Split]:
+    """Return the splits that a name of the command line asks for: one a fold.
+
+    Args:
+        name: official, takes:A-B, clip, speaker:NAME, family:NAME, all, or loso (leave one
+            speaker out, each in turn).
+    Returns: Splits by the name of their fold: the speaker for loso, else the name itself.
+    Raises: DataError, as the functions of `splits.py`.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "loso":
+        speakers = sorted(set(data.speakers))
+        return {speaker: splits.split_by_speaker(data, speaker, seed) for speaker in speakers}
+    if kind == "takes":
+        first, last = (int(take) for take in rest.split("-"))
+        return {name: splits.split_by_takes(data, first, last, seed)}
+    if kind == "speaker":
+        return {name: splits.split_by_speaker(data, rest, seed)}
+    if kind == "family":
+        return {name: splits.split_by_family(data, rest, seed)}
+    plain = {
+        "official": splits.split_official,
+        "clip": splits.split_by_clip,
+        "all": splits.split_all,
+    }
+    return {name: plain[kind](data, seed)}
+
+
+def check_split_name(name: str, layout: str) -> None:
+    """Refuse a name that `splits_named` does not know, or that a layout cannot have.
+
+    Raises: DataError.
+
+    >>> check_split_name("speaker:mei", "speaker_digit")
+    """
+    if not re.fullmatch(r"official|clip|all|loso|takes:\d+-\d+|(speaker|family):.+", name):
+        raise DataError(
+            f"The split {name!r} is unknown: use official, takes:A-B, clip, speaker:NAME, "
+            "family:NAME, all or loso."
+        )
+    if (name == "official" or name.startswith("takes:")) and layout != "digit_speaker_take":
+        raise DataError(
+            f"The split {name} needs takes, which the layout {layout} does not have: use "
+            "--layout digit_speaker_take, or split by clip, speaker or family."
+        )
+
+
+def judge(
+    data: SpokenWords,
+    clips: Sequence[int],
+    labels: torch.Tensor,
+    probabilities: torch.Tensor,
+    words: Sequence[str],
+    new_speakers: bool,
+) -> dict[str, Any]:
+    """Count what was recognised, over clips, speakers and words: what `metrics.json` holds.
+
+    Args:
+        data: the recordings.
+        clips: the numbers of those that were tested.
+        labels: int64 tensor [tested], the places of their words in `words`.
+        probabilities: float32 tensor [tested, words], the answers.
+        words: the model's.
+        new_speakers: whether nobody who is tested was trained on.
+    Returns: test_accuracy, test_interval, speaker_interval, per_speaker, per_digit (one entry a
+        word, whatever the words are), words and confusion; without clips each is None.
+    """
+    if len(clips) == 0:
+        names = "test_accuracy test_interval speaker_interval per_speaker per_digit confusion"
+        return dict.fromkeys(names.split()) | {"words": list(words)}
+    predicted = probabilities.argmax(dim=-1)
+    right = (predicted == labels).tolist()
+    by_speaker, by_word = defaultdict(list), defaultdict(list)
+    for clip, label, correct in zip(clips, labels.tolist(), right, strict=True):
+        by_speaker[data.speakers[clip]].append(correct)
+        by_word[label].append(correct)
+    per_speaker = {name: sum(all_) / len(all_) for name, all_ in sorted(by_speaker.items())}
+    over_speakers = metrics.speaker_interval(list(per_speaker.values()))
+    return {
+        "test_accuracy": sum(right) / len(right),
+        "test_interval": metrics.wilson_interval(sum(right), len(right)),
+        "speaker_interval": over_speakers if new_speakers else None,
+        "per_speaker": per_speaker,
+        "per_digit": {words[k]: sum(all_) / len(all_) for k, all_ in sorted(by_word.items())},
+        "words": list(words),
+        "confusion": metrics.confusion(predicted, labels, len(words)).tolist(),
+    }
