@@ -18,7 +18,7 @@ import torch
 
 from course_utils import features, pictures
 from course_utils.errors import AudioError, DataError
-from course_utils.recordings import SpokenWords, problem_report
+from course_utils.recordings import SpokenWords
 
 
 def all_pictures(
@@ -51,7 +51,7 @@ def _each_picture(data: SpokenWords, settings: dict[str, Any]) -> Iterator[torch
         if not problems:
             yield picture
     if problems:
-        raise DataError(problem_report(data, problems))
+        raise DataError(data.problem_report(problems))
 
 
 def _in_memory(data: SpokenWords, settings: dict[str, Any]) -> torch.Tensor:

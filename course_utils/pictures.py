@@ -91,7 +91,7 @@ def log_mel_pictures(
 
 
 def notes_pictures(waveforms: Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
-    """Make the notes' pictures of several clips, one by one: float32 tensor [clips, 1, 80, 80].
+    """Make the notes' pictures of several clips, one by one. Returns: tensor [clips, 1, 80, 80].
 
     >>> notes_pictures([torch.zeros(1, 8000), torch.zeros(1, 9000)], 16000).shape
     torch.Size([2, 1, 80, 80])

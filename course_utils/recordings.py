@@ -167,14 +167,35 @@ class SpokenWords(torch.utils.data.Dataset):
             problems |= broken
             found = {path: match for path, match in found.items() if path not in broken}
         if problems and not skip:
-            raise DataError(problem_report(self, problems))
+            raise DataError(self.problem_report(problems))
         if problems:
-            warnings.warn(problem_report(self, problems, skipped=True), stacklevel=3)
+            warnings.warn(self.problem_report(problems, skipped=True), stacklevel=3)
         if not found:
             raise DataError(
                 f"{self.root} holds no WAV, FLAC or MP3 file that can be used: check the folder."
             )
         return found
+
+    def problem_report(self, problems: dict[Path, str], skipped: bool = False) -> str:
+        """Return one sentence on all files that cannot be used, with the layouts that would fit."""
+        shown = [f"{path.name} {problem}" for path, problem in list(problems.items())[:20]]
+        if len(problems) > 20:
+            shown.append(f"{len(problems) - 20} more")
+        files = "1 file" if len(problems) == 1 else f"{len(problems)} files"
+        if skipped:
+            return f"{files} in {self.root} left out ({'; '.join(shown)}): mend or remove them."
+        strange = [path for path, problem in problems.items() if "layout" in problem]
+        fitting = [
+            name
+            for name, form in LAYOUTS.items()
+            if strange and all(form.fullmatch(path.stem) for path in strange)
+        ]
+        hint = f"; these names fit the layout {' or '.join(fitting)}" if fitting else ""
+        return (
+            f"{files} in {self.root} cannot be used ({'; '.join(shown)}): with the layout "
+            f"{self.layout} names look like {FORMS[self.layout]}{hint}, so mend or remove these "
+            "files, or pass unreadable='skip' (on the command line --skip-unreadable)."
+        )
 
 
 def _folder_with_sounds(root: Path) -> Path:
@@ -223,28 +244,6 @@ def _sound_problem(path: Path) -> str | None:
     except AudioError as error:
         return f"cannot be used ({error})"
     return None
-
-
-def problem_report(data: SpokenWords, problems: dict[Path, str], skipped: bool = False) -> str:
-    """Return one sentence on all files that cannot be used, with the layouts that would fit."""
-    shown = [f"{path.name} {problem}" for path, problem in list(problems.items())[:20]]
-    if len(problems) > 20:
-        shown.append(f"{len(problems) - 20} more")
-    files = "1 file" if len(problems) == 1 else f"{len(problems)} files"
-    if skipped:
-        return f"{files} in {data.root} left out ({'; '.join(shown)}): mend or remove them."
-    strange = [path for path, problem in problems.items() if "layout" in problem]
-    fitting = [
-        name
-        for name, form in LAYOUTS.items()
-        if strange and all(form.fullmatch(path.stem) for path in strange)
-    ]
-    hint = f"; these names fit the layout {' or '.join(fitting)}" if fitting else ""
-    return (
-        f"{files} in {data.root} cannot be used ({'; '.join(shown)}): with the layout "
-        f"{data.layout} names look like {FORMS[data.layout]}{hint}, so mend or remove these "
-        "files, or pass unreadable='skip' (on the command line --skip-unreadable)."
-    )
 
 
 def _warn_of_old_takes(speakers: set[str]) -> None:
