@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from course_utils import training
+from course_utils import metrics
 from course_utils.checks import ch08
 
 
@@ -103,7 +103,7 @@ RIGHT = [
     (ch08.ex3, ch08.ex3.reference),
     (ch08.ex3, interval_by_scipy),
     (ch08.ex3, interval_by_torch),
-    (ch08.ex3, training.speaker_interval),
+    (ch08.ex3, metrics.speaker_interval),
     (ch08.ex3, lambda a: list(interval_by_scipy(a))),
     (ch08.ex1, power_by_stack),
     (ch08.ex2, lambda s, p: {i for i in s if sum(i in names(s, part) for part in p) >= 2}),
