@@ -40,4 +40,8 @@ if __name__ == "__main__":
         if hasattr(stream, "reconfigure") and stream.encoding.lower() != "utf-8":
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before the command line was there to catch it
+        status = 130
+    sys.exit(status)

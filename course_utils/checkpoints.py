@@ -76,6 +76,8 @@ def read_safely(path: Path, what: str) -> dict[str, Any]:
         what: it should be, for the sentence that says what it is not.
     Raises: TrainingError, if the file is missing, damaged or something else.
     """
+    if path.is_dir():
+        raise TrainingError(f"{path} is a folder: name the file itself, such as model.pt in it.")
     if not path.is_file():
         raise TrainingError(f"{path} does not exist: check the name, or train a model first.")
     try:

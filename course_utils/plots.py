@@ -7,9 +7,11 @@ above them. Used in all chapters.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 COLOUR_MAP = "viridis"  # perceptually even, readable in grey and by the colour-blind
 # A few of the names of the fonts that systems bring for Chinese.
-CJK_FONTS = r"CJK SC|PingFang|Heiti|Hiragino Sans GB|YaHei|SimHei|WenQuanYi"
+CJK_FONTS = r"CJK|PingFang|Heiti|Hiragino Sans GB|YaHei|SimHei|WenQuanYi"
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -44,7 +46,8 @@ def show(figure: Figure, alt: str) -> None:
     if not alt.strip():
         raise ValueError("The figure needs a text alternative: say in a sentence what it shows.")
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100, bbox_inches="tight")
+    with boxes_for_missing_signs():
+        figure.savefig(drawn, format="png", dpi=100, bbox_inches="tight")
     plt.close(figure)
     # 64 colours: a third of the size. Maximum coverage keeps the rare colours of a colour bar.
     colours = Image.open(drawn).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE)
@@ -55,6 +58,14 @@ def show(figure: Figure, alt: str) -> None:
         metadata={"image/png": {"alt": alt}},
         raw=True,
     )
+
+
+@contextlib.contextmanager
+def boxes_for_missing_signs() -> Iterator[None]:
+    """Draw signs that no font has as boxes, without the warning that matplotlib has for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        yield
 
 
 def plot_waveform(
@@ -254,9 +265,19 @@ def _word_labels(words: Sequence[str] | None, count: int) -> dict[str, Any]:
     names = [_plain(str(word)) for word in (range(count) if words is None else words)]
     if all(name.isascii() for name in names):
         return {"labels": names}
-    from matplotlib.font_manager import get_font_names
+    from matplotlib import get_cachedir
+    from matplotlib.font_manager import findfont, get_font, get_font_names
 
-    installed = [name for name in sorted(get_font_names()) if re.search(CJK_FONTS, name)]
+    installed = [name for name in get_font_names() if re.search(CJK_FONTS, name)]
+    installed.sort(key=lambda name: ("CJK" in name and "SC" not in name, name))
+    plain = get_font(findfont("DejaVu Sans"))
+    missing = {sign for sign in "".join(names) if not plain.get_char_index(ord(sign))}
+    if missing and not installed:
+        warnings.warn(
+            f"No font here has the signs {''.join(sorted(missing))[:12]}, so they are drawn as "
+            f"boxes: install Noto Sans CJK and delete the folder {get_cachedir()}.",
+            stacklevel=3,
+        )
     return {"labels": names, "fontfamily": ["DejaVu Sans", *installed[:1]]}
 
 

@@ -6,6 +6,7 @@ A file's name says it in one of three layouts. The layout is stated and never gu
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
@@ -262,24 +263,26 @@ def _manifest_column(root: Path, column: str) -> dict[str, str]:
     """Return one column of `manifest.csv` beside or above the folder, by file name."""
     for manifest in (root / "manifest.csv", root.parent / "manifest.csv"):
         if manifest.is_file():
-            lines = _table_text(manifest).splitlines()
-            semicolons = bool(lines) and lines[0].count(";") > lines[0].count(",")
-            rows = [
-                row
-                for row in csv.DictReader(lines, delimiter=";" if semicolons else ",")
-                if row.get("file") and row.get(column)
-            ]
-            files = [(Path(row["file"]), row[column]) for row in rows]
-            return {
-                _normal(path.name): value
-                for path, value in files
-                if path.parent.name in ("", root.name)
-            }
+            present = {_normal(path.name) for path in root.iterdir()}
+            tables = [_column_of(text, root, column) for text in _table_texts(manifest)]
+            # In a wrong encoding a table names files that are not there.
+            return max(tables, key=lambda table: len(present & table.keys()))
     return {}
 
 
-def _table_text(table: Path) -> str:
-    """Return a table's text in the encodings that spreadsheets write."""
+def _column_of(text: str, root: Path, column: str) -> dict[str, str]:
+    lines = text.splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    return {
+        _normal(Path(row["file"]).name): row[column]
+        for row in csv.DictReader(lines, delimiter=separator)
+        if row.get("file") and row.get(column)
+        if Path(row["file"]).parent.name in ("", root.name)
+    }
+
+
+def _table_texts(table: Path) -> list[str]:
+    """Return a table's text in each encoding of spreadsheets that its bytes may be."""
     try:
         content = table.read_bytes()
     except OSError as error:
@@ -287,9 +290,11 @@ def _table_text(table: Path) -> str:
             f"{table} cannot be read ({error.strerror}): change its permissions."
         ) from None
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ["utf-16"] if utf16 else ["utf-8-sig", "gbk", "latin-1"]:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    for encodings in [["utf-16"]] if utf16 else [["utf-8-sig"], ["gb18030", "cp1252", "latin-1"]]:
+        texts = []
+        for encoding in encodings:
+            with contextlib.suppress(UnicodeDecodeError):
+                texts.append(content.decode(encoding))
+        if texts:
+            return texts
     raise DataError(f"{table} is damaged: save it again as CSV in UTF-8.")

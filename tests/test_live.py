@@ -65,7 +65,7 @@ def test_a_front_end_that_can_answer_is_live(plain):
                 ASK,
                 allow_stdin=can_answer,
                 output_hook=lambda message, said=said: said.append(message["content"].get("text")),
-                timeout=120,
+                timeout=500,
             )
             assert f"{can_answer}\n" in said
     finally:
@@ -75,7 +75,7 @@ def test_a_front_end_that_can_answer_is_live(plain):
 
 def test_nbclient_is_not_live(inherited, notebook):
     """Nor papermill and nbconvert, which run cells by it."""
-    NotebookClient(notebook, timeout=120).execute()
+    NotebookClient(notebook, timeout=500).execute()
     assert "False\n" in [output.get("text") for output in notebook.cells[0].outputs]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import experiment
 from course_utils import plots
 
 DRAWINGS = {
@@ -69,6 +71,27 @@ def test_words_name_the_bars_and_the_rows_of_a_confusion_matrix():
     ax = plots.plot_confusion(torch.eye(4, dtype=torch.long), words=WORDS)
     assert [label.get_text() for label in ax.get_yticklabels()] == names
     assert [label.get_text() for label in ax.get_xticklabels()] == names
+    plt.close("all")
+
+
+def test_words_that_no_font_has_are_told_of_once(monkeypatch, tmp_path):
+    monkeypatch.setattr("matplotlib.font_manager.get_font_names", lambda: ["DejaVu Sans"])
+    with pytest.warns(UserWarning) as caught:
+        ax = plots.plot_confusion(torch.eye(4, dtype=torch.long), words=["四", "七", "零", "é"])
+        plots.show(ax.figure, "a confusion matrix")
+        experiment._draw_confusion(tmp_path / "confusion.png", [[1, 0], [0, 1]], ["yes", "no"])
+    (message,) = [str(each.message) for each in caught]
+    assert (
+        message.startswith("No font here has the signs 七四零, so")
+        and "install Noto Sans CJK" in message
+    )
+
+
+def test_words_with_accents_need_no_other_font(monkeypatch):
+    monkeypatch.setattr("matplotlib.font_manager.get_font_names", lambda: ["DejaVu Sans"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.plot_probabilities(torch.tensor([0.1, 0.9]), words=["žlutý", "да"])
     plt.close("all")
 
 

@@ -1,6 +1,8 @@
 """Folders of recordings: what their names say, any words, takes, families, and what is refused."""
 
 import re
+import shutil
+import subprocess
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -228,6 +230,61 @@ def test_the_error_of_a_wrong_name_says_which_layouts_fit(tmp_path, names, layou
         assert not other or all(LAYOUTS[other].fullmatch(name) for name in names)
 
 
+# Endings
+
+# What FFmpeg is asked for beside the ending, and whether the file can be read.
+ENDINGS = {
+    **dict.fromkeys([".wav", ".flac", ".mp3", ".ogg", ".aiff", ".aif", ".au", ".w64"], ("", True)),
+    ".oga": ("-c:a libvorbis", True),
+    ".opus": ("-c:a libopus -ar 48000", True),
+    ".caf": ("-c:a pcm_s16le", True),
+    ".rf64": ("-f wav -rf64 always", True),
+    **dict.fromkeys([".m4a", ".mp4", ".mov", ".aac", ".mkv"], ("-c:a aac", False)),
+    ".m4b": ("-c:a aac -f ipod", False),
+    ".3gp": ("-c:a aac", False),
+    ".webm": ("-c:a libopus -ar 48000", False),
+    ".wma": ("-c:a wmav2", False),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg is not installed")
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_sound_is_passed_over_without_a_word(tmp_path, ending):
+    """Each is read, or named with the reason; a real file of each kind."""
+    write(tmp_path / "plain.wav", rate=16000, seconds=1)
+    folder = tmp_path / "class"
+    folder.mkdir()
+    options, readable = ENDINGS[ending]
+    path = folder / f"mei_7{ending}"
+    made = tmp_path / f"made{ending}"
+    command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "plain.wav"), *options.split()]
+    done = subprocess.run([*command, str(made)], capture_output=True, encoding="utf-8")
+    if "Unknown encoder" in done.stderr:
+        pytest.skip("this FFmpeg does not write such files")
+    assert done.returncode == 0, done.stderr
+    made.rename(path)
+    write(folder / "ann_7.wav")
+    if readable:
+        data = SpokenWords(folder, layout="speaker_digit", sample_rate=16000)
+        assert data.speakers == ["ann", "mei"]
+        assert data[1][0].shape[1] == pytest.approx(16000, abs=1200)
+    else:
+        with pytest.raises(DataError, match=f"{path.name} is not a WAV, FLAC or MP3 file"):
+            SpokenWords(folder, layout="speaker_digit")
+
+
+def test_other_sounds_are_named_whatever_the_case_of_their_ending(tmp_path):
+    """AMR, which few programs write: its header, and five frames without data."""
+    write(tmp_path / "ann_7.wav")
+    for name in ("mei_7.amr", "eve_7.AMR", "bob_7.3GP"):
+        (tmp_path / name).write_bytes(b"#!AMR\n" + b"\x7c" * 5)
+    with pytest.raises(DataError) as caught:
+        SpokenWords(tmp_path, layout="speaker_digit")
+    for name in ("mei_7.amr", "eve_7.AMR", "bob_7.3GP"):
+        assert f"{name} is not a WAV, FLAC or MP3 file" in str(caught.value)
+
+
 # Foreign tables
 
 
@@ -245,6 +302,21 @@ def test_a_manifest_as_spreadsheets_write_it_is_read(tmp_path, encoding, separat
     table.write_bytes(text.encode(encoding))
     data = SpokenWords(folder, layout="speaker_digit")
     assert dict(zip(data.speakers, data.families, strict=True)) == {"王芳": "北方", "mei": "south"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator"), [("cp1252", ","), ("cp1252", ";"), ("utf-16", "\t")]
+)
+@pytest.mark.parametrize("name", ["zoé", "andréa", "Š"])
+def test_a_manifest_of_a_european_spreadsheet_is_read(tmp_path, encoding, name, separator):
+    """An é and the letter behind it are one Chinese character elsewhere."""
+    write(tmp_path / f"{name}_7.wav")
+    write(tmp_path / "mei_7.wav")
+    rows = [["file", "family"], [f"{name}_7.wav", "nord"], ["mei_7.wav", "süd"]]
+    text = "\r\n".join(separator.join(row) for row in rows) + "\r\n"
+    (tmp_path / "manifest.csv").write_bytes(text.encode(encoding))
+    data = SpokenWords(tmp_path, layout="speaker_digit")
+    assert dict(zip(data.speakers, data.families, strict=True)) == {name: "nord", "mei": "süd"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"caf\xe9;\x81\x00", bytes(range(256))])

@@ -128,7 +128,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def course(tmp_path: Path, index: Path) -> Course:
     """The small course, in a folder whose name is not an easy one."""
-    folder = tmp_path / "my course 语音"
+    folder = tmp_path / "my 100% course 语音"
     for name in ("course_utils", "notebooks", "tools"):
         (folder / name).mkdir(parents=True)
     shutil.copy(REPOSITORY / "tools" / "set_up.py", folder / "tools")
@@ -296,7 +296,7 @@ def test_killed_set_up_is_repaired_by_the_same_command(course: Course) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        server.settimeout(120)
+        server.settimeout(300)
         connection, _ = server.accept()  # pip has begun
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -416,6 +416,217 @@ def test_what_pip_says_becomes_a_sentence_with_a_cure(log: str, words: str) -> N
     assert words in sentence and "\n" not in sentence
 
 
+# ------------------------------------------------------------------ settings of the machine
+
+
+def imports_the_course(course: Course) -> bool:
+    """Whether the environment has the course's package, and no other."""
+    python = course.venv / set_up.venv_python().relative_to(set_up.VENV)
+    command = [str(python), "-c", "import course_utils; print(course_utils.__file__)"]
+    found = subprocess.run(command, cwd=course.venv, capture_output=True, encoding="utf-8").stdout
+    return found.startswith(str(course.folder))
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("section", "setting"),
+    [
+        ("global", "user = true"),
+        pytest.param("install", "target = {}", marks=pytest.mark.slow),
+        pytest.param("global", "prefix = {}", marks=pytest.mark.slow),
+        pytest.param("install", "dry-run = true", marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_of_pip_keeps_its_index_and_moves_no_package(
+    course: Course, tmp_path: Path, index: Path, section: str, setting: str
+) -> None:
+    """As `pip config set` writes it; the index is named nowhere but in that file."""
+    elsewhere, home = tmp_path / "elsewhere", tmp_path / "home"
+    settings = home / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True)
+    lines = {"global": [f"no-index = true\nfind-links = {index}"], "install": []}
+    lines[section].append(setting.format(elsewhere))
+    text = "\n".join(f"[{name}]\n" + "\n".join(each) for name, each in lines.items())
+    settings.write_text(text + "\n", encoding="utf-8")
+    for name in ("PIP_CONFIG_FILE", "PIP_NO_INDEX", "PIP_FIND_LINKS", "XDG_CONFIG_HOME"):
+        course.environment.pop(name, None)
+    result = course.run("install", HOME=str(home))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert imports_the_course(course)
+    assert not elsewhere.exists() and not (home / ".local").exists()
+
+
+# What a task finds, in the place of the one that runs the notebooks.
+FINDS = """
+import os, sys
+import course_utils, typing
+print("TASK", "PYTHONPATH" in os.environ, course_utils.__file__, typing.__file__)
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("way", ["make", pytest.param("script", marks=pytest.mark.slow)])
+def test_packages_of_a_foreign_pythonpath_stay_outside(
+    course: Course, tmp_path: Path, way: str
+) -> None:
+    if way == "make" and shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    foreign = tmp_path / "foreign"
+    for name in ("course_utils", "pip", "setuptools"):
+        (foreign / name).mkdir(parents=True)
+        (foreign / name / "__init__.py").write_text("raise SystemExit('foreign')", encoding="utf-8")
+    if way == "make":  # a script can't keep this from the Python that it is run by
+        (foreign / "typing.py").write_text("raise SystemExit('foreign')", encoding="utf-8")
+    shutil.copy(REPOSITORY / "Makefile", course.folder)
+    (course.folder / "tools" / "execute_notebooks.py").write_text(FINDS, encoding="utf-8")
+    command = ["make", f"PYTHON={PYTHON}"] if way == "make" else course.command()
+    result = subprocess.run(
+        [*command, "notebooks"],
+        cwd=course.folder,
+        env=course.environment | {"PYTHONPATH": str(foreign)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"TASK False {course.folder}" in result.stdout
+    assert str(foreign) not in result.stdout.split("TASK")[1]
+
+
+@posix_only
+def test_without_a_home_the_set_up_still_speaks() -> None:
+    """As somebody whom the system does not know: HOME is not set, and no table names one."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if os.geteuid() or python is None:
+        pytest.skip("needs root, and a Python that another user may run")
+    with tempfile.TemporaryDirectory() as name:
+        course = Path(name) / "course"
+        (course / "tools").mkdir(parents=True)
+        for part in ("tools/set_up.py", "pyproject.toml", "constraints.txt"):
+            shutil.copyfile(REPOSITORY / part, course / part)
+        subprocess.run(["chmod", "-R", "a+rX", name], check=True)
+        lines = f"import sys; sys.path.insert(0, '{course}/tools'); import set_up; "
+        lines += "sys._base_executable = sys.executable = '/nowhere/python'; "
+        lines += "sys.exit(set_up.main(['lab']))"
+        result = subprocess.run(
+            [python, "-c", lines],
+            env={"PATH": f"{name}/bin"},
+            cwd="/",
+            capture_output=True,
+            encoding="utf-8",
+            user=54321,
+            group=54321,
+            extra_groups=[],
+        )
+        assert result.stderr.strip().startswith("No working Python was found: install"), (
+            result.stderr
+        )
+        assert result.returncode == 2
+
+
+@posix_only
+def test_a_colon_in_the_path_is_named_as_the_reason(course: Course, tmp_path: Path) -> None:
+    course.folder.rename(tmp_path / "week 3: speech")
+    course = Course(tmp_path / "week 3: speech", Path(course.environment["PIP_FIND_LINKS"]))
+    assert_refused(course.run("lab"), course, "whose path has a ':'", "week 3", "rename or move")
+
+
+def mounted(source: Path, target: Path) -> Iterator[Path]:
+    """A folder seen through a file system that refuses chmod."""
+    target.mkdir()
+    command = ["bindfs", "--chmod-deny", str(source), str(target)]
+    if shutil.which("bindfs") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("bindfs is not installed, or may mount nothing here")
+    yield target
+    subprocess.run(["fusermount", "-u", str(target)], check=True)
+
+
+@pytest.fixture
+def without_chmod(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder on such a file system."""
+    (tmp_path / "disk").mkdir()
+    yield from mounted(tmp_path / "disk", tmp_path / "no chmod")
+
+
+DENIED = """
+def denied(*_, **__):
+    raise PermissionError(1, "Operation not permitted")
+set_up.os.chmod = denied
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("way", ["simulated", "real"])
+def test_a_file_system_without_chmod_is_named_as_the_reason(
+    course: Course, request: pytest.FixtureRequest, way: str
+) -> None:
+    if way == "simulated":
+        result = course.run_with(DENIED, "lab")
+    else:
+        folder = request.getfixturevalue("without_chmod") / "course"
+        shutil.copytree(course.folder, folder.parents[1] / "disk" / "course")
+        course = Course(folder, Path(course.environment["PIP_FIND_LINKS"]))
+        result = course.run("lab")
+    assert_refused(result, course, "it refuses chmod", "copy the course", "COURSE_WORK")
+
+
+def test_an_environment_that_fails_for_another_reason_gets_no_wrong_cure(course: Course) -> None:
+    lines = f"set_up.find_python = lambda: [{PYTHON!r}, '-I']\n"
+    lines += f"real = set_up.subprocess.run\nfails = [{PYTHON!r}, '-c', 'exit(\"no luck.\")']\n"
+    lines += "def run(command, **options):\n"
+    lines += "    return real(fails if 'venv' in command else command, **options)\n"
+    lines += "set_up.subprocess.run = run"
+    result = course.run_with(lines, "lab")
+    assert_refused(result, course, "can't make an environment (no luck.): install another Python")
+    assert "apt" not in result.stderr
+
+
+@pytest.fixture
+def tested(tmp_path: Path) -> Path:
+    """A course with one test, in a folder of which somebody uses pytest otherwise."""
+    folder = tmp_path / "above" / "course"
+    for name in ("tools", "tests", "notebooks"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(REPOSITORY / "tools" / "set_up.py", folder / "tools")
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    (folder / "tests" / "test_one.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
+    (folder.parent / "pytest.ini").write_text("[pytest]\naddopts = --nothing\n", encoding="utf-8")
+    (folder.parent / "conftest.py").write_text("raise SystemExit('foreign')", encoding="utf-8")
+    plugin = folder.parent / "plugin"
+    info = plugin / "foreign-1.0.dist-info"
+    info.mkdir(parents=True)
+    (plugin / "foreign.py").write_text("raise ImportError('foreign')", encoding="utf-8")
+    text = "Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n"
+    (info / "METADATA").write_text(text, encoding="utf-8")
+    (info / "entry_points.txt").write_text("[pytest11]\nforeign = foreign\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYTHONPATH", "plugin"),
+        ("PYTEST_ADDOPTS", "--nothing"),
+        pytest.param("PYTEST_PLUGINS", "nowhere", marks=pytest.mark.slow),
+        pytest.param("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1", marks=pytest.mark.slow),
+    ],
+)
+def test_settings_and_plugins_of_a_foreign_pytest_stay_outside(
+    tested: Path, name: str, value: str
+) -> None:
+    if name == "PYTHONPATH":
+        value = str(tested.parent / value)
+    result = subprocess.run(
+        [sys.executable, str(tested / "tools" / "set_up.py"), "test", "--no-venv"],
+        cwd=tested.parent,
+        env=os.environ | {name: value},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
+
+
 # ------------------------------------------------------------------ the student's copies
 
 
@@ -476,6 +687,27 @@ def test_lost_record_loses_no_work(chapters: tuple[Path, Path], record: str) -> 
     assert (target / "01_audio.ipynb").read_text(encoding="utf-8") == "my answers"
 
 
+@posix_only
+@pytest.mark.parametrize("way", ["simulated", "real"])
+def test_copies_are_made_where_chmod_is_refused(
+    chapters: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    way: str,
+) -> None:
+    source, target = chapters
+    if way == "simulated":
+
+        def denied(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "chmod", denied)
+    else:
+        target = request.getfixturevalue("without_chmod") / "my_work"
+    assert names(set_up.copy_notebooks(source, target)) == ["01_audio.ipynb", "02_linear.ipynb"]
+    assert not list(target.glob(".copy_*"))
+
+
 # ------------------------------------------------------------------ JupyterLab
 
 
@@ -483,7 +715,7 @@ def test_lost_record_loses_no_work(chapters: tuple[Path, Path], record: str) -> 
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """JupyterLab, started as ``make lab`` does in this environment; its address with the token."""
     tmp_path = tmp_path_factory.mktemp("lab")
-    work = tmp_path / "my work"
+    work = tmp_path / "my 50% work"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, str(REPOSITORY / "tools" / "set_up.py"), "lab", "--no-venv"]
@@ -497,7 +729,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         encoding="utf-8",
     )
     assert process.stdout is not None
-    timer = threading.Timer(120, process.kill)
+    timer = threading.Timer(300, process.kill)
     timer.start()
     lines = []
     address = ""
@@ -522,9 +754,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
 
 
 def fetch(url: str) -> str:
-    for _ in range(60):
+    for _ in range(300):
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(url, timeout=300) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError:
             raise
@@ -586,13 +818,13 @@ def answer(client: BlockingKernelClient, code: str) -> str:
 def test_a_kernel_of_the_lab_has_calm_threads(lab: tuple[str, Path]) -> None:
     base, token = lab[0].split("/lab?token=")
     request = urllib.request.Request(f"{base}/api/kernels?token={token}", data=b"{}", method="POST")
-    with urllib.request.urlopen(request, timeout=60) as reply:
+    with urllib.request.urlopen(request, timeout=300) as reply:
         name = json.loads(reply.read())["id"]
     client = BlockingKernelClient(connection_file=find_connection_file(f"kernel-{name}.json"))
     client.load_connection_file()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=300)
         wanted = set_up.lab_environment()
         names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
         found = answer(client, f"import os; print([os.environ.get(name) for name in {names}])")
@@ -671,7 +903,7 @@ def test_make_hands_each_command_to_the_script(target: str) -> None:
         encoding="utf-8",
     )
     passed_on = "03" if target == "notebooks" else "-x"
-    assert result.stdout.split()[1:] == ["tools/set_up.py", target, passed_on]
+    assert result.stdout.split()[1:] == ["-E", "tools/set_up.py", target, passed_on]
 
 
 @pytest.mark.slow

@@ -154,7 +154,7 @@ def test_what_nobody_touched_follows_the_course(small: Path) -> None:
 def test_it_runs_from_top_to_bottom(chapter: Path, edition: Path, tmp_path: Path) -> None:
     """Under nbval, with the data and the package of the edition itself."""
     environment = dict(os.environ, PYTHONPATH=str(edition), COURSE_WORK=str(tmp_path))
-    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "120"]
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "500"]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
         + ["--rootdir", str(edition), str(edition / "notebooks" / chapter.name)],

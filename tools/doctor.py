@@ -17,12 +17,13 @@ import sys
 import tempfile
 import wave
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 14)
+PATIENCE = 600  # seconds: a busy machine is slow, not broken
 DEMO_SAMPLES = 65_328  # what the shapes printed in chapter 1 rest on
 
 REINSTALL = "run `make lab` again, or `python tools/set_up.py install`"
@@ -125,7 +126,7 @@ def import_problems(names: list[str]) -> dict[str, str]:
             [sys.executable, "-c", _IMPORTER, *left],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=300,
+            timeout=PATIENCE,
         )
         seen = {}
         for line in result.stdout.decode(errors="replace").splitlines():
@@ -176,7 +177,7 @@ def check_course() -> list[Row]:
     code = "import course_utils; print(course_utils.__file__)"
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, cwd=folder, timeout=60
+            [sys.executable, "-c", code], capture_output=True, cwd=folder, timeout=PATIENCE
         )
     if result.returncode:
         return [fail("course_utils", "can't be imported in a notebook", REINSTALL)]
@@ -192,7 +193,7 @@ def check_sound_files() -> list[Row]:
         "import soundfile; "
         "print(soundfile.__libsndfile_version__, 'MP3' in soundfile.available_formats())"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE)
     if result.returncode:
         return [fail("libsndfile", "does not load", REMAKE)]
     version, mp3 = result.stdout.decode().split()
@@ -225,7 +226,7 @@ print(named.get(chosen, chosen))
 
 def check_device() -> list[Row]:
     """The device that training would choose; no chapter needs more than the processor."""
-    result = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, timeout=PATIENCE)
     if result.returncode:
         return [fail("device", "unknown, because torch or the course does not load", REMAKE)]
     return [ok("device", result.stdout.decode(errors="replace").strip())]
@@ -323,7 +324,16 @@ def examine() -> list[Row]:
         except Exception as error:  # whatever it is, the other rows are worth having
             name = check.__name__.removeprefix("check_").replace("_", " ")
             rows.append(fail(name, f"the check broke: {type(error).__name__}: {error}", REMAKE))
-    return rows
+    return _blame_pythonpath(rows)
+
+
+def _blame_pythonpath(rows: list[Row]) -> list[Row]:
+    """Where packages from elsewhere come before the course's, no new environment helps."""
+    elsewhere = os.environ.get("PYTHONPATH")
+    if not elsewhere:
+        return rows
+    cure = f"unset PYTHONPATH ({elsewhere}), whose packages come first, and run the doctor again"
+    return [replace(row, cure=cure) if row.cure in (REINSTALL, REMAKE) else row for row in rows]
 
 
 def table(rows: list[Row]) -> str:

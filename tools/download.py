@@ -138,7 +138,8 @@ def fetch_fsdd(
             _unpack(Path(archive or fetched), staging)
             check_recordings(staging, name=Path(archive or url).name, **expected)
             fetched.unlink(missing_ok=True)
-            staging.chmod(0o755)  # mkdtemp's folders are for their owner alone
+            with contextlib.suppress(PermissionError):  # some drives and hubs know no chmod
+                staging.chmod(0o755)  # mkdtemp's folders are for their owner alone
             staging.replace(recordings)
     except OSError as error:
         raise DownloadError(

@@ -310,8 +310,11 @@ def _draw_confusion(path: Path, counts: list[list[int]], words: list[str]) -> No
 def _save_figure(path: Path, figure: Any) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    from course_utils import plots
+
     picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    with plots.boxes_for_missing_signs():
+        FigureCanvasAgg(figure).print_png(picture)
     paths.save_file(path, picture.getvalue())
 
 

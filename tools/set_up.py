@@ -9,6 +9,7 @@ environment is made again.
 """
 
 import argparse
+import ast
 import contextlib
 import hashlib
 import json
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, MutableMapping, Optional, Tuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv"
@@ -32,8 +33,9 @@ GIB = 2**30
 
 # What each command runs in the environment, from the top folder of the course. The quick tests
 # and the slow ones share nothing: the marker `slow` decides, and the notebooks carry no marker.
-_PYTEST = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "-ra", "--durations=15"]
-_NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "120"]
+_PYTEST = ["-m", "pytest", "-c", "pyproject.toml", "-n", "2", "--dist", "loadfile"]
+_PYTEST += ["-ra", "--durations=15"]
+_NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "500"]
 TASKS = {
     "test": _PYTEST + _NBVAL + ["-m", "not slow", "tests", "notebooks"],
     "test-all": _PYTEST + ["-m", "slow", "tests"],
@@ -48,6 +50,12 @@ TASKS = {
 LAB_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
 }
+
+# Settings of the user by which Python and pytest would load other things than the course's, or run
+# its tests another way.
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
+# Settings of pip that install elsewhere than into the environment, or nothing at all.
+ELSEWHERE = ("user", "target", "prefix", "root", "python", "dry-run", "no-deps")
 
 # Runs in every Python that is found; old ones must understand it.
 _PROBE = """
@@ -84,7 +92,7 @@ def probe(command: List[str]) -> Optional[Dict]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            timeout=30,
+            timeout=120,
             check=True,
         ).stdout
         return dict(json.loads(output.decode()))
@@ -102,7 +110,7 @@ def candidates() -> Iterator[List[str]]:
             path = shutil.which("python" + name, path=folder)
             if path:
                 yield [path]
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # Path.home() fails where no home is known
     pyenv = Path(os.environ.get("PYENV_ROOT", str(home / ".pyenv")))
     uv = home / ".local" / "share" / "uv" / "python"
     mac = Path("/Library/Frameworks/Python.framework")
@@ -174,6 +182,14 @@ def find_python() -> List[str]:
 # ------------------------------------------------------------------ the environment
 
 
+def tidy(environment: MutableMapping[str, str]) -> None:
+    """Take out of ``environment`` what would bring other packages or plugins into the course."""
+    for name in list(environment):
+        if name in FOREIGN or name.startswith("PYTEST_"):
+            del environment[name]
+    environment["PYTHONNOUSERSITE"] = "1"  # conda's Python looks there; an environment's does not
+
+
 def venv_python() -> Path:
     """The environment's own Python, there or not."""
     if os.name == "nt":
@@ -223,7 +239,12 @@ def write_stamp() -> None:
 
 
 def check_folder() -> None:
-    """Raise SetUpError unless the course's folder can be written and its disk has room."""
+    """Raise SetUpError unless the course's folder can hold an environment and its disk has room."""
+    if os.pathsep in str(VENV):
+        raise SetUpError(
+            "Python makes no environment in a folder whose path has a '{}', as {} has: rename or "
+            "move the course and run the same command there.".format(os.pathsep, REPOSITORY)
+        )
     try:
         LOG.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=str(REPOSITORY)):
@@ -235,6 +256,7 @@ def check_folder() -> None:
             "The course can't write in its own folder {} ({}): copy the whole folder to a place "
             "of yours and run the same command there.".format(REPOSITORY, error.strerror)
         ) from None
+    _check_chmod()
     # Linux: 5.6 GB of packages, CUDA's included, unless another index gives smaller ones.
     other_index = any(name in os.environ for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
     needed = 6.5 if sys.platform.startswith("linux") and not other_index else 2.5
@@ -244,6 +266,19 @@ def check_folder() -> None:
             "The disk of {} has {:.1f} GB left and the environment needs {} GB: free some space "
             "or move the course to another disk.".format(REPOSITORY, free, needed)
         )
+
+
+def _check_chmod() -> None:
+    with tempfile.NamedTemporaryFile(dir=str(REPOSITORY)) as file:
+        try:
+            os.chmod(file.name, os.stat(file.name).st_mode | 0o111)  # as pip does with programs
+        except OSError:
+            raise SetUpError(
+                "The file system of {} lets no program be made executable (it refuses chmod), and "
+                "Python's environments are full of programs: copy the course to another disk and "
+                "run the same command there; your notebooks may stay here if you set COURSE_WORK "
+                "to this folder.".format(REPOSITORY)
+            ) from None
 
 
 @contextlib.contextmanager
@@ -315,6 +350,32 @@ def explain(log: str) -> str:
     )
 
 
+def pip_environment() -> Dict[str, str]:
+    """Variables with all of the user's settings of pip but those that install elsewhere.
+
+    Proxy, index and certificate count, whether they stand in a variable or in a file of pip's. The
+    files themselves are passed over, because no variable can take a setting of theirs back.
+    """
+    variables = ["PIP_" + name.upper().replace("-", "_") for name in ELSEWHERE]
+    environment = {name: text for name, text in os.environ.items() if name not in variables}
+    listed = subprocess.run(
+        [str(venv_python()), "-m", "pip", "config", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    )
+    if listed.returncode:  # a file that pip can't read: the installation will say so
+        return environment
+    from_files = {}
+    for line in listed.stdout.decode(errors="replace").splitlines():  # global before install
+        match = re.match(r"(?:global|install)\.([\w-]+)=(['\"].*)", line)
+        if match and match.group(1) not in ELSEWHERE:
+            name = "PIP_" + match.group(1).upper().replace("-", "_")
+            from_files[name] = str(ast.literal_eval(match.group(2)))
+    return dict(from_files, **dict(environment, PIP_CONFIG_FILE=os.devnull))
+
+
 def pip_install(arguments: List[str], lock_descriptor: int) -> None:
     """Run pip in the environment, what it prints being shown as it comes.
 
@@ -323,12 +384,9 @@ def pip_install(arguments: List[str], lock_descriptor: int) -> None:
     """
     command = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-input", "--log", str(LOG)] + arguments
-    # User-wide settings that would install somewhere else.
-    ignored = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME")
-    environment = {name: value for name, value in os.environ.items() if name not in ignored}
     start = LOG.stat().st_size if LOG.exists() else 0
     status = subprocess.call(
-        command, cwd=str(REPOSITORY), env=environment, **keep_lock(lock_descriptor)
+        command, cwd=str(REPOSITORY), env=pip_environment(), **keep_lock(lock_descriptor)
     )
     if status:
         with LOG.open(encoding="utf-8", errors="replace") as file:
@@ -385,11 +443,13 @@ def make_environment(python: List[str], lock_descriptor: int) -> None:
         **keep_lock(lock_descriptor),
     )
     if result.returncode:
-        output = result.stdout.decode(errors="replace").strip()
+        output = " ".join(result.stdout.decode(errors="replace").split())
         remove_environment()
+        cure = "install another Python and name it: make lab PYTHON=/path/to/python3.13"
+        if "ensurepip is not" in output:
+            cure = "on Debian or Ubuntu run 'sudo apt install python{}-venv'".format(version)
         raise SetUpError(
-            "Python {} can't make an environment ({}): on Debian or Ubuntu run 'sudo apt install "
-            "python{}-venv'.".format(version, " ".join(output.split()), version)
+            "Python {} can't make an environment ({}): {}.".format(version, output, cure)
         )
 
 
@@ -455,8 +515,9 @@ def _write_new(path: Path, content: bytes) -> bool:
     handle, temporary = tempfile.mkstemp(prefix=".copy_", dir=str(path.parent))
     with os.fdopen(handle, "wb") as file:
         file.write(content)
-    os.chmod(temporary, 0o644)
     try:
+        with contextlib.suppress(PermissionError):  # some drives and hubs know no chmod
+            os.chmod(temporary, 0o644)
         try:
             os.link(temporary, str(path))  # fails where the file exists; rename would replace it
         except FileExistsError:
@@ -588,6 +649,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # any path can be printed, whatever the locale
             stream.reconfigure(errors="backslashreplace")
+    wished = dict(os.environ)
+    tidy(os.environ)
     try:
         if not arguments.no_venv:
             _install_for(arguments.command)
@@ -597,7 +660,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         if arguments.command == "lab":
             return start_lab(python, passed_on)
         command = [python] + TASKS[arguments.command] + passed_on
-        return subprocess.call(command, cwd=str(REPOSITORY))
+        # The doctor sees what the user's own shell and editor would hand on.
+        environment = wished if arguments.command == "doctor" else None
+        return subprocess.call(command, cwd=str(REPOSITORY), env=environment)
     except SetUpError as error:
         print("\n{}".format(error), file=sys.stderr)
         return 2

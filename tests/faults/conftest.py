@@ -9,8 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,25 +70,39 @@ def run_bounded() -> Callable[..., str]:
     return run
 
 
+def _folder_for_everybody() -> Path:
+    """Make a folder that every user can reach; pytest's own are for their owner alone."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        folder = Path(tempfile.mkdtemp(dir=place))
+        folder.chmod(0o755)
+        if os.geteuid() or all(above.stat().st_mode & 0o001 for above in folder.parents):
+            return folder
+        folder.rmdir()
+    pytest.skip("no folder for temporary files here can be reached by another user")
+
+
 @pytest.fixture
 def run_as_nobody(tmp_path: Path) -> Callable[[str], str]:
     """Run lines of Python as a user without rights; `locked` there is a folder that proves it.
 
-    The packages are imported first: another user may not be allowed to read this environment.
+    This environment and the course may lie in a home that another user can't read. So packages are
+    imported first, and the course's own, which reads itself, stands in a folder for everybody.
     """
-    folder = Path(subprocess.check_output(["mktemp", "-d"], encoding="utf-8").strip())
-    folder.chmod(0o755)
+    folder = _folder_for_everybody()
+    shutil.copytree(REPOSITORY / "course_utils", folder / "course" / "course_utils")
+    subprocess.run(["chmod", "-R", "a+rX", str(folder / "course")], check=True)
 
     def run(lines: str) -> str:
         (folder / "locked").mkdir(exist_ok=True)
         (folder / "locked").chmod(0o555)
         start = (
             "import os, sys, warnings; from pathlib import Path\n"
+            "folder = Path(sys.argv[1]); locked = folder / 'locked'\n"
+            "sys.path.insert(0, str(folder / 'course'))\n"
             "import matplotlib.pyplot, torch, IPython.display\n"
             "from course_utils import audio, cache, paths, pictures, plots, recordings\n"
             "from course_utils.errors import AudioError, CourseError, DataError, FolderError\n"
             "pictures.picture_and_word(torch.rand(1, 8000), 8000)\n"  # imports what it needs
-            "folder = Path(sys.argv[1]); locked = folder / 'locked'\n"
             "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "try: (locked / 'probe').touch()\n"
             "except PermissionError: print('a plain write fails')\n"
@@ -95,7 +111,8 @@ def run_as_nobody(tmp_path: Path) -> Callable[[str], str]:
             [sys.executable, "-c", start + lines, str(folder)],
             capture_output=True,
             encoding="utf-8",
-            env=os.environ | {"HOME": "/nonexistent"},
+            cwd=folder,
+            env=os.environ | {"HOME": "/nonexistent", "TMPDIR": str(folder.parent)},
         )
         assert result.returncode == 0, result.stderr
         first, _, rest = result.stdout.partition("\n")

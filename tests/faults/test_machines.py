@@ -156,6 +156,37 @@ def test_the_commands_work_in_a_read_only_course_without_a_network(
     tell(4, "doctor, train, evaluate and recognize worked; written: speech-course and --out")
 
 
+# The course's folder as only its owner can see it: in a layer of its own, which nobody else meets.
+PRIVATE = """
+mount -t tmpfs -o mode=700 tmpfs "$1"
+mkdir "$1/changed" "$1/work"
+mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/changed,workdir=$1/work" "$2" || exit 77
+chmod 700 "$2"
+cd "$2"
+shift 2
+exec "$@"
+"""
+OTHER_USER = "import os, sys; os.setgroups([]); os.setuid(65534); os.listdir(sys.argv[1])"
+
+
+@pytest.mark.slow
+def test_tests_that_become_another_user_pass_in_a_home_that_others_cannot_read(
+    private_mounts, tmp_path, tell
+):
+    """As root's own home is in a container."""
+    where = (tmp_path, REPOSITORY)
+    probe = private_mounts(PRIVATE, *where, sys.executable, "-c", OTHER_USER, REPOSITORY)
+    if probe.returncode == 77:
+        pytest.skip("no layer can be mounted over the course's folder here")
+    assert "PermissionError" in probe.stderr, "another user can read it, so this proves nothing"
+    files = [f"tests/faults/{name}.py" for name in ("test_sound_files", "test_data_folders")]
+    wanted = ["-k", "somebody_who_is_not_root or may_only_be_read_is_read"]
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted]
+    result = private_mounts(PRIVATE, *where, *pytest_, *files)
+    assert "2 passed" in result.stdout, result.stdout[-3000:] + result.stderr[-1000:]
+    tell(2, "both pass: a file and a folder without permission, a folder that may only be read")
+
+
 @pytest.mark.slow
 def test_slides_book_and_student_edition_are_made_without_a_network(tmp_path, private_mounts, tell):
     alone = 'ip link set lo up; exec "$@"'

@@ -56,7 +56,8 @@ ELSEWHERE = {
         "test_execute_notebooks.py": "failing",
     },
     "test_machines": {
-        "test_set_up.py": "unfit|real_old|no_network|write_permission|moved",
+        "test_set_up.py": "unfit|real_old|no_network|write_permission|moved|keeps_its_index"
+        "|stay_outside|without_a_home|colon|refused|without_chmod",
         "test_recordings.py": "spawned",
         "test_training.py": "do_not_fit|is_no_number",
         "test_devices.py": "unusable|fewer_cards|mps|disagree|agree_on",
