@@ -6,6 +6,7 @@ itself, so that a whole set-up needs a few seconds and no network.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -704,7 +705,10 @@ def test_copies_are_made_where_chmod_is_refused(
         monkeypatch.setattr(os, "chmod", denied)
     else:
         target = request.getfixturevalue("without_chmod") / "my_work"
-    assert names(set_up.copy_notebooks(source, target)) == ["01_audio.ipynb", "02_linear.ipynb"]
+    added = []
+    with contextlib.suppress(PermissionError):
+        added = set_up.copy_notebooks(source, target)
+    assert names(added) == ["01_audio.ipynb", "02_linear.ipynb"]
     assert not list(target.glob(".copy_*"))
 
 
