@@ -62,7 +62,11 @@ def show(figure: Figure, alt: str) -> None:
 
 @contextlib.contextmanager
 def boxes_for_missing_signs() -> Iterator[None]:
-    """Draw signs that no font has as boxes, without the warning that matplotlib has for each."""
+    """Draw signs that no font has as boxes, without the warning that matplotlib has for each.
+
+    >>> with boxes_for_missing_signs():
+    ...     pass
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         yield

@@ -103,6 +103,7 @@ def _compute(root: str, cache: str) -> float:
     return float(SpokenWords(root, "speaker_digit").pictures(cache=cache).double().sum())
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_cache_do_not_spoil_it(people, tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         sums = pool.starmap(_compute, [(str(people), str(tmp_path / "cache"))] * 6)

@@ -282,6 +282,7 @@ def of_words(words, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_training_on_any_words_ends_in_recognize_printing_them(words, of_words):
     files = [words / f"mei_{name}.wav" for name in ("yes", "no", "四", "七", "四_take3")]
     lines = run("recognize", of_words / "model.pt", *files).stdout.splitlines()
@@ -349,6 +350,7 @@ def test_a_word_that_one_speaker_says_is_warned_of(words, tmp_path, capsys):
     assert "Only one speaker says on: correct the names if that is an error." in said
 
 
+@pytest.mark.slow
 def test_a_model_of_the_old_format_is_judged_and_answers(people, trained, tmp_path):
     recogniser = Recogniser.load(trained / "model.pt")
     old = {"format": "course_utils model 1", "model": "lenet", "epochs": 9}
@@ -589,6 +591,7 @@ def test_a_pipe_that_is_closed_ends_in_silence(people, trained):
     assert process.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 def test_a_summary_that_nobody_reads_ends_in_silence(people, trained, tmp_path):
     options = ("--layout", "speaker_digit", "--json", tmp_path / "e.json")

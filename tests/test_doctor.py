@@ -274,6 +274,7 @@ def test_unwritable_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert row.status == "FAIL" and "COURSE_WORK" in row.cure
 
 
+@pytest.mark.slow
 def test_without_jupyterlab_the_chapters_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Colab and in VS Code."""
     version = doctor.metadata.version

@@ -69,6 +69,7 @@ def test_emptied_chapters_are_refused_with_the_cure(
     assert result.stdout == "" and [path.name for path in before.parent.iterdir()] == [before.name]
 
 
+@pytest.mark.slow
 def test_another_chapter_still_makes_its_slides(course: Path) -> None:
     empty(course / "notebooks" / CHAPTERS[2].name)
     assert run(course, "make_slides", "03").returncode == 2

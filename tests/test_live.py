@@ -79,6 +79,7 @@ def test_nbclient_is_not_live(inherited, notebook):
     assert "False\n" in [output.get("text") for output in notebook.cells[0].outputs]
 
 
+@pytest.mark.slow
 def test_nbval_is_not_live(inherited, notebook, tmp_path):
     notebook.cells[0].source += "assert not shown"
     nbformat.write(notebook, tmp_path / "asks.ipynb")

@@ -429,6 +429,7 @@ def imports_the_course(course: Course) -> bool:
 
 
 @posix_only
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "setting"),
     [
@@ -466,6 +467,7 @@ print("TASK", "PYTHONPATH" in os.environ, course_utils.__file__, typing.__file__
 
 
 @posix_only
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["make", pytest.param("script", marks=pytest.mark.slow)])
 def test_packages_of_a_foreign_pythonpath_stay_outside(
     course: Course, tmp_path: Path, way: str
@@ -603,6 +605,7 @@ def tested(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="hides FFmpeg by LD_LIBRARY_PATH")
 def test_a_missing_ffmpeg_is_one_line(tmp_path: Path) -> None:
     """TorchCodec's own message is 60 lines long: a traceback for each release of FFmpeg."""

@@ -116,6 +116,7 @@ def test_a_second_run_changes_nothing(small: Path) -> None:
     assert len(list((small / "build" / "student" / "notebooks").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_work_is_never_replaced(small: Path) -> None:
     run_small(small)
     folder = small / "build" / "student" / "notebooks"
