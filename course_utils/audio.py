@@ -45,11 +45,14 @@ def load(path: str | Path, frame_offset: int = 0, num_frames: int = -1) -> tuple
         path: the file. What it holds decides how it is read, not its extension.
         frame_offset: index of the first sample to read.
         num_frames: how many samples of each channel to read; -1 reads to the end.
-    Returns: the waveform, float32 [channels, time], and its sample rate, an int in Hz. Files of
-        integers give values in [-1, 1); floats come as they were stored and may go beyond.
-    Raises: AudioError, if the file is missing, a folder, empty, cut off, not sound, without
-        samples, with samples that are not numbers, or too long to read at once.
-    Source: the contract of `torchaudio.load`; decoding by libsndfile. Taught in chapter 1.
+    Returns:
+        the waveform, float32 [channels, time], and its sample rate, an int in Hz. Files of integers
+        give values in [-1, 1); floats come as they were stored and may go beyond.
+    Raises:
+        AudioError: if the file is missing, a folder, empty, cut off, not sound, without samples,
+            with samples that are not numbers, or too long to read at once.
+    Source:
+        the contract of `torchaudio.load`; decoding by libsndfile. Taught in chapter 1.
 
     >>> from course_utils.paths import data_path
     >>> waveform, sample_rate = load(data_path("demo1.wav"))
@@ -82,9 +85,11 @@ def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
         path: where to write, ending in .wav, .flac or .mp3; its folder must exist.
         waveform: floating-point tensor [channels, time], in [-1, 1].
         sample_rate: int, in Hz.
-    Raises: AudioError, if the waveform, the rate, the extension or the folder is wrong, the disk is
-        full, or a file of the course or one that was read before would be lost.
-    Source: the contract of `torchaudio.save`; encoding by libsndfile. Taught in chapter 1.
+    Raises:
+        AudioError: if the waveform, the rate, the extension or the folder is wrong, the disk is
+            full, or a file of the course or one that was read before would be lost.
+    Source:
+        the contract of `torchaudio.save`; encoding by libsndfile. Taught in chapter 1.
 
     >>> from course_utils.paths import output_path
     >>> save(output_path("silence.flac"), torch.zeros(1, 16000), 16000)
@@ -119,8 +124,10 @@ def to_mono(waveform: torch.Tensor) -> torch.Tensor:
 
     Args:
         waveform: floating-point tensor [channels, time].
-    Returns: a tensor [1, time] of the same dtype. One channel alone comes back unchanged.
-    Raises: AudioError, if the waveform has another form.
+    Returns:
+        a tensor [1, time] of the same dtype. One channel alone comes back unchanged.
+    Raises:
+        AudioError: if the waveform has another form.
 
     Taught in chapter 1.
 
@@ -146,9 +153,12 @@ def resample(waveform: torch.Tensor, sample_rate: int, new_sample_rate: int) -> 
         waveform: floating-point tensor [channels, time].
         sample_rate: its rate now, an int in Hz.
         new_sample_rate: the rate it gets, an int in Hz.
-    Returns: a tensor [channels, ceil(time * new_sample_rate / sample_rate)] of the same dtype.
-    Raises: AudioError, if the waveform or a rate is wrong.
-    Source: `torchaudio.functional.resample`, `scipy.signal.resample_poly`. Taught in chapter 1.
+    Returns:
+        a tensor [channels, ceil(time * new_sample_rate / sample_rate)] of the same dtype.
+    Raises:
+        AudioError: if the waveform or a rate is wrong.
+    Source:
+        `torchaudio.functional.resample`, `scipy.signal.resample_poly`. Taught in chapter 1.
 
     >>> resample(torch.zeros(1, 8000), 8000, 16000).shape
     torch.Size([1, 16000])
@@ -186,8 +196,10 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
             the average is played.
         sample_rate: int, in Hz. MP3 knows nine rates; another one is resampled to the next.
         label: what is heard, shown above the player and read out by screen readers.
-    Returns: an `IPython.display.HTML` with an MP3 of constant bit rate inside.
-    Raises: AudioError, if the waveform or the rate is wrong, or the sound too long.
+    Returns:
+        an `IPython.display.HTML` with an MP3 of constant bit rate inside.
+    Raises:
+        AudioError: if the waveform or the rate is wrong, or the sound too long.
 
     Taught in chapter 1.
 

@@ -22,10 +22,12 @@ def augment(pictures: torch.Tensor) -> torch.Tensor:
     Args:
         pictures: floating-point tensor [batch, 1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB
             (from `pictures.log_mel_pictures`).
-    Returns: a tensor of the same shape, dtype and range. The random numbers are PyTorch's, so a
-        seed repeats them.
-    Source: the idea of changing spectrograms instead of sound is that of Park et al.,
-        "SpecAugment", Interspeech 2019; there are no masks here.
+    Returns:
+        a tensor of the same shape, dtype and range. The random numbers are PyTorch's, so a seed
+        repeats them.
+    Source:
+        the idea of changing spectrograms instead of sound is that of Park et al., "SpecAugment",
+        Interspeech 2019; there are no masks here.
 
     >>> augment(torch.full((2, 1, 40, 48), -2.0)).shape
     torch.Size([2, 1, 40, 48])

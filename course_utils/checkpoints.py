@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def save(path: str | Path, run: Run) -> None:
     """Write all that is needed to go on after this epoch; one process writes for all.
 
-    Raises: FolderError, if the file cannot be written; an earlier one is then untouched.
+    Raises:
+        FolderError: if the file cannot be written; an earlier one is then untouched.
     """
     if processes.rank() == 0:
         content = {
@@ -39,7 +40,8 @@ def save(path: str | Path, run: Run) -> None:
 def load(path: str | Path, run: Run) -> None:
     """Bring a training to the state that `save` wrote.
 
-    Raises: TrainingError, if the file is damaged or belongs to another training.
+    Raises:
+        TrainingError: if the file is damaged or belongs to another training.
     """
     content = read_safely(Path(path), "a checkpoint of this training")
     saved = content.get("settings", {})
@@ -74,7 +76,8 @@ def read_safely(path: Path, what: str) -> dict[str, Any]:
     Args:
         path: the file.
         what: it should be, for the sentence that says what it is not.
-    Raises: TrainingError, if the file is missing, damaged or something else.
+    Raises:
+        TrainingError: if the file is missing, damaged or something else.
     """
     if path.is_dir():
         raise TrainingError(f"{path} is a folder: name the file itself, such as model.pt in it.")

@@ -33,10 +33,13 @@ def spectrogram(
         hop_length: samples from one frame to the next; half a window if not given.
         win_length: samples of the window; n_fft if not given.
         center: whether frame t is centred on sample t * hop_length.
-    Returns: tensor [..., n_fft // 2 + 1, frames], power (squared amplitude), where frames is time
-        // hop_length + 1 if centred, else (time - n_fft) // hop_length + 1.
-    Raises: ValueError, if the waveform is empty or a length is not positive.
-    Source: `torchaudio.transforms.Spectrogram`.
+    Returns:
+        tensor [..., n_fft // 2 + 1, frames], power (squared amplitude), where frames is time //
+        hop_length + 1 if centred, else (time - n_fft) // hop_length + 1.
+    Raises:
+        ValueError: if the waveform is empty or a length is not positive.
+    Source:
+        `torchaudio.transforms.Spectrogram`.
 
     >>> spectrogram(torch.zeros(1, 65328), n_fft=1024, hop_length=160).shape
     torch.Size([1, 513, 409])
@@ -63,8 +66,10 @@ def to_db(power: torch.Tensor, floor: float = 1e-10) -> torch.Tensor:
     Args:
         power: tensor of any shape, 0 or more.
         floor: the least power that is told apart from silence; 1e-10 gives -100 dB.
-    Returns: tensor of the same shape, 10 log10(max(power, floor)), in dB.
-    Raises: ValueError, if the floor is not positive.
+    Returns:
+        tensor of the same shape, 10 log10(max(power, floor)), in dB.
+    Raises:
+        ValueError: if the floor is not positive.
 
     >>> to_db(torch.tensor([1.0, 0.01, 0.0]))
     tensor([   0.,  -20., -100.])
@@ -82,9 +87,12 @@ def resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     Args:
         picture: floating-point tensor [..., height, width].
         size: the new (height, width).
-    Returns: tensor [..., new height, new width].
-    Raises: ValueError, if a side is not positive.
-    Source: `torchvision.transforms.Resize` (bilinear, antialiased).
+    Returns:
+        tensor [..., new height, new width].
+    Raises:
+        ValueError: if a side is not positive.
+    Source:
+        `torchvision.transforms.Resize` (bilinear, antialiased).
 
     >>> resize(torch.zeros(1, 513, 128), (80, 80)).shape
     torch.Size([1, 80, 80])
@@ -102,9 +110,11 @@ def resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def decibels_between(signal: torch.Tensor, reference: torch.Tensor) -> float:
     """Compare the levels of two signals.
 
-    Parameters: signal and reference, floating-point tensors of any shapes.
-    Returns: how many dB the mean power of the signal lies above that of the reference; inf or -inf
-        if one of them is silent, nan if both are.
+    Args:
+        signal, reference: floating-point tensors of any shapes.
+    Returns:
+        how many dB the mean power of the signal lies above that of the reference; inf or -inf if
+        one of them is silent, nan if both are.
 
     >>> round(decibels_between(torch.ones(4), 0.1 * torch.ones(4)), 3)
     20.0

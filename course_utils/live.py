@@ -10,7 +10,8 @@ def is_live() -> bool:
     and Kaggle say yes; nbclient, nbval, papermill and nbconvert, where nobody waits, say no.
     Environment variables would not tell: a notebook's own children inherit them.
 
-    Returns: False outside a notebook as well.
+    Returns:
+        False outside a notebook as well.
 
     >>> is_live()
     False

@@ -17,8 +17,10 @@ def accuracy(model: torch.nn.Module, features: torch.Tensor, labels: torch.Tenso
         model: returns logits [clips, classes].
         features: float32 tensor [clips, ...].
         labels: int64 tensor [clips].
-    Returns: the accuracy, 0 to 1.
-    Raises: TrainingError, if there are no clips.
+    Returns:
+        the accuracy, 0 to 1.
+    Raises:
+        TrainingError: if there are no clips.
 
     >>> from course_utils.models import LeNet5
     >>> model, pictures = LeNet5(), torch.rand(3, 1, 32, 32)
@@ -39,7 +41,8 @@ def confusion(predicted: torch.Tensor, labels: torch.Tensor, classes: int) -> to
     Args:
         predicted, labels: int64 tensors [clips].
         classes: how many there are.
-    Returns: int64 tensor [classes, classes].
+    Returns:
+        int64 tensor [classes, classes].
 
     >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]), classes=2)
     tensor([[1, 1],
@@ -52,10 +55,13 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy over clips, when speakers are not new.
 
     Taught in chapter 6. Args: how many clips were recognised, of how many.
-    Returns: (low, high), both between 0 and 1.
-    Raises: ValueError, if the numbers are no count and total.
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", Journal
-        of the American Statistical Association 22, 1927; computed by scipy.
+    Returns:
+        (low, high), both between 0 and 1.
+    Raises:
+        ValueError: if the numbers are no count and total.
+    Source:
+        Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
+        the American Statistical Association 22, 1927; computed by scipy.
 
     >>> low, high = wilson_interval(90, 100)
     >>> round(low, 3), round(high, 3)
@@ -73,8 +79,10 @@ def speaker_interval(accuracies: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval of the mean accuracy over speakers: the one for new speakers.
 
     Taught in chapter 8. Args: one accuracy (0 to 1) a speaker.
-    Returns: (low, high) between 0 and 1, or None for fewer than two speakers.
-    Source: Student, "The probable error of a mean", Biometrika 6, 1908; computed by scipy.
+    Returns:
+        (low, high) between 0 and 1, or None for fewer than two speakers.
+    Source:
+        Student, "The probable error of a mean", Biometrika 6, 1908; computed by scipy.
 
     >>> low, high = speaker_interval([0.8, 0.9, 1.0])
     >>> round(low, 3), round(high, 3)

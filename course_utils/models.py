@@ -62,7 +62,8 @@ class LeNet5(torch.nn.Module):
     """LeNet-5 in today's form: ReLU, max pooling, fully connected third layer; 61,706 parameters.
 
     Takes pictures `[batch, 1, 32, 32]`; returns logits `[batch, classes]`.
-    Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
+    Source:
+        LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
     recognition", Proceedings of the IEEE 86(11), 1998.
 
     >>> LeNet5()(torch.zeros(4, 1, 32, 32)).shape
@@ -140,7 +141,8 @@ class Ensemble(torch.nn.Module):
     less than one network of the same size. Takes pictures as `SmallCNN` does. In training it
     returns the logits of each, `[batch, classes, 3]`, so that each is judged alone; after `eval()`
     the logarithms of the mean probabilities, `[batch, classes]`.
-    Source: Hansen and Salamon, "Neural network ensembles", IEEE PAMI 12, 1990.
+    Source:
+        Hansen and Salamon, "Neural network ensembles", IEEE PAMI 12, 1990.
 
     >>> ensemble = Ensemble()
     >>> ensemble(torch.zeros(4, 1, 40, 48)).shape
@@ -187,7 +189,8 @@ def predict(model: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
     Args:
         model: any network of this file.
         features: float32 tensor [clips, ...].
-    Returns: float32 tensor [clips, classes] on the CPU; each row sums to 1.
+    Returns:
+        float32 tensor [clips, classes] on the CPU; each row sums to 1.
 
     >>> predict(LeNet5(), torch.zeros(3, 1, 32, 32)).shape
     torch.Size([3, 10])

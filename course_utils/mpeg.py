@@ -36,8 +36,10 @@ def tidy(name: str, content: bytes) -> bytes | None:
     Args:
         name: the file's name, for the sentence.
         content: the bytes of the file, with whatever stands before, between and after its frames.
-    Returns: the bytes of an MP3 whose length libsndfile knows; of layer II the frames alone.
-    Raises: AudioError, if frames are missing at the end, or are of more than one kind.
+    Returns:
+        the bytes of an MP3 whose length libsndfile knows; of layer II the frames alone.
+    Raises:
+        AudioError: if frames are missing at the end, or are of more than one kind.
 
     Taught in chapter 1.
     """
@@ -112,7 +114,8 @@ def _layer(header: bytes) -> int:
 def frame_length(header: bytes) -> int:
     """Return how many bytes the frame of layer II or III with this header has, 0 if it is none.
 
-    Source: ISO/IEC 11172-3, 2.4.2.3 and 2.4.3.1.
+    Source:
+        ISO/IEC 11172-3, 2.4.2.3 and 2.4.3.1.
 
     >>> frame_length(bytes.fromhex("fffb9064")), frame_length(b"RIFF")
     (417, 0)

@@ -16,7 +16,8 @@ def data_path(*parts: str) -> Path:
     """Return the absolute path of a file or folder among the course's sounds.
 
     Args: the parts of its name below `data/`.
-    Raises: FolderError, if the course has no such file.
+    Raises:
+        FolderError: if the course has no such file.
 
     >>> data_path("demo1.wav").name
     'demo1.wav'
@@ -37,7 +38,8 @@ def work_folder() -> Path:
     `my_work` in the course's own folder, or `speech-course` in the home folder where the
     course's folder cannot be written (a shared copy on a hub).
 
-    Raises: FolderError, if none of these can be written.
+    Raises:
+        FolderError: if none of these can be written.
 
     >>> work_folder().is_dir()
     True
@@ -59,7 +61,8 @@ def output_path(name: str | Path) -> Path:
     """Return the absolute path of a file that a notebook makes, and make its folder.
 
     Args: its name, or a relative path such as `"runs/model.pt"`, below `output` in the work folder.
-    Raises: FolderError, if the name leads out of that folder, or as `work_folder`.
+    Raises:
+        FolderError: if the name leads out of that folder, or as `work_folder`.
 
     >>> output_path("demo1.png").parent.name
     'output'
@@ -76,7 +79,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: a kill or a full disk costs no earlier file.
 
     Nobody ever sees half of it: what is written stands beside it until it is renamed.
-    Raises: OSError, if that fails; what stood there before is then untouched.
+    Raises:
+        OSError: if that fails; what stood there before is then untouched.
 
     >>> write_whole(output_path("note.txt"), b"whole")
     >>> output_path("note.txt").read_bytes()
@@ -101,7 +105,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
 def save_file(path: str | Path, content: bytes) -> None:
     """Write a file as `write_whole` does, in a folder that is made if it is missing.
 
-    Raises: FolderError, if that fails.
+    Raises:
+        FolderError: if that fails.
 
     >>> save_file(output_path("runs/note.txt"), b"whole")
     """

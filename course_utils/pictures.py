@@ -61,9 +61,11 @@ def picture_and_word(
         sample_rate: in Hz.
         n_mels, n_frames: height (bands between 60 Hz and 3.7 kHz) and width of the picture.
         kind: `"log_mel"`, or `"notes"`: the lecture notes' linear power spectrogram, 80 x 80.
-    Returns: float32 tensor [1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB, low frequencies
-        first; and the word, as `find_word` gives it.
-    Raises: AudioError, if the waveform is too long.
+    Returns:
+        float32 tensor [1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB, low frequencies first;
+        and the word, as `find_word` gives it.
+    Raises:
+        AudioError: if the waveform is too long.
 
     >>> picture_and_word(torch.zeros(1, 8000), 8000)[1] is None
     True
@@ -81,7 +83,8 @@ def log_mel_pictures(
 ) -> torch.Tensor:
     """Make the log-mel pictures of several clips, one by one, as `picture_and_word` does.
 
-    Returns: float32 tensor [clips, 1, n_mels, n_frames].
+    Returns:
+        float32 tensor [clips, 1, n_mels, n_frames].
 
     >>> log_mel_pictures([torch.randn(1, 8000), torch.randn(1, 300)], 8000).shape
     torch.Size([2, 1, 40, 48])
@@ -110,9 +113,11 @@ def log_mel_frames(waveform: torch.Tensor, sample_rate: int, n_mels: int = 40) -
         waveform: floating-point tensor [1, time].
         sample_rate: in Hz.
         n_mels: bands between 60 Hz and 3.7 kHz, which every sample rate from 8 kHz up holds.
-    Returns: float32 tensor [frames, n_mels] in dB, -130 at least, where frames is the number of
-        steps begun, 1 at least.
-    Raises: AudioError, if there are over a million frames.
+    Returns:
+        float32 tensor [frames, n_mels] in dB, -130 at least, where frames is the number of steps
+        begun, 1 at least.
+    Raises:
+        AudioError: if there are over a million frames.
 
     >>> log_mel_frames(torch.zeros(1, 800), 8000).shape
     torch.Size([10, 40])
@@ -161,8 +166,9 @@ def find_word(frames: torch.Tensor) -> Word:
 
     Args:
         frames: float32 tensor [frames, n_mels] in dB, from `log_mel_frames`.
-    Returns: the first frame of the word and the one after its last, or None if nobody speaks:
-        silence, steady noise, hum, a thump, a breath.
+    Returns:
+        the first frame of the word and the one after its last, or None if nobody speaks: silence,
+        steady noise, hum, a thump, a breath.
 
     >>> frames = torch.full((100, 40), -80.0)
     >>> find_word(frames) is None
@@ -255,7 +261,8 @@ def picture_of(frames: torch.Tensor, word: Word, n_frames: int = 48) -> torch.Te
         word: the first frame of the word and the one after its last, from `find_word`; None takes
             the whole clip.
         n_frames: width of the picture.
-    Returns: float32 tensor [1, n_mels, n_frames] in [-2, 2].
+    Returns:
+        float32 tensor [1, n_mels, n_frames] in [-2, 2].
 
     >>> picture_of(torch.full((30, 40), -60.0), (10, 20)).amax()
     tensor(2.)

@@ -34,7 +34,8 @@ def show(figure: Figure, alt: str) -> None:
     Args:
         figure: the matplotlib figure.
         alt: what the picture shows, in a sentence, for those who cannot see it.
-    Raises: ValueError, if the text alternative is empty.
+    Raises:
+        ValueError: if the text alternative is empty.
 
     >>> import matplotlib.pyplot as plt
     >>> show(plt.figure(), "an empty figure")  # doctest: +SKIP
@@ -81,7 +82,8 @@ def plot_waveform(
 ) -> Axes:
     """Draw the first channel of a waveform [channels, time] or [time] against time in seconds.
 
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_waveform(torch.zeros(1, 160), 16000).get_xlabel()
@@ -105,7 +107,8 @@ def plot_spectrum(
 ) -> Axes:
     """Draw levels [n_fft // 2 + 1] in dB against frequency, from 0 Hz to half the sample rate.
 
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_spectrum(torch.zeros(513), 16000).get_xlabel()
@@ -135,7 +138,8 @@ def plot_spectrogram(
         sample_rate: in Hz.
         hop_length: in samples.
         range_db: how many dB below the maximum the darkest colour lies.
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_spectrogram(torch.zeros(1, 513, 10), 16000, 160).get_ylabel()
@@ -162,7 +166,8 @@ def plot_picture(
     """Draw a matrix [height, width] or [1, height, width] as colours, its first row at the bottom.
 
     `xlabel`, `ylabel` and `label` name the two sides and the values.
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_picture(torch.zeros(80, 80), ylabel="Mel bin").get_ylabel()
@@ -190,7 +195,8 @@ def plot_probabilities(
     """Draw the probability [classes] of each word as a bar, the most probable one darker.
 
     Without `words` the classes are numbered from 0.
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_probabilities(torch.full((10,), 0.1)).get_ylabel()
@@ -215,7 +221,8 @@ def plot_confusion(
     """Draw how often each true word (row) was taken for each word (column).
 
     `matrix` [classes, classes] holds counts. Without `words` the classes are numbered from 0.
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> import torch
     >>> plot_confusion(torch.eye(10, dtype=torch.long)).get_xlabel()
@@ -245,7 +252,8 @@ def plot_curves(
 ) -> Axes:
     """Draw curves by their names, each in its own line style, one value an epoch from 1 on.
 
-    Returns: the axes.
+    Returns:
+        the axes.
 
     >>> plot_curves({"train": [2.3, 1.0], "validation": [2.3, 1.2]}).get_xlabel()
     'Epoch'

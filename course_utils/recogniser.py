@@ -71,8 +71,10 @@ class Recogniser:
         Args:
             waveform: floating-point tensor [channels, time].
             sample_rate: in Hz; any will do.
-        Returns: a Heard, whose word is None if nobody spoke.
-        Raises: AudioError, if the waveform is wrong or too long.
+        Returns:
+            a Heard, whose word is None if nobody spoke.
+        Raises:
+            AudioError: if the waveform is wrong or too long.
         """
         recipe = self.recipe
         picture, place = picture_and_word(
@@ -88,7 +90,8 @@ class Recogniser:
     def save(self, path: str | Path) -> None:
         """Write the recogniser to a file, whole or not at all.
 
-        Raises: FolderError, if the file cannot be written.
+        Raises:
+            FolderError: if the file cannot be written.
         """
         content = {
             "format": FORMAT,
@@ -103,7 +106,8 @@ class Recogniser:
     def load(cls, path: str | Path) -> Recogniser:
         """Read a recogniser that `save` wrote; a file that holds code is refused, not run.
 
-        Raises: TrainingError, if the file is missing, damaged or something else.
+        Raises:
+            TrainingError: if the file is missing, damaged or something else.
         """
         path = Path(path)
         content = checkpoints.read_safely(path, "a model of this course")

@@ -34,8 +34,10 @@ Heard = Callable[[Path], object]  # what a notebook does with the path of a new 
 def recordings_folder() -> Path:
     """Return the student's own folder of recordings, and make it if it is missing.
 
-    Returns: an absolute path, in the work folder. Names there have the layout `speaker_word`.
-    Raises: FolderError, as `work_folder`, or if the folder cannot be made.
+    Returns:
+        an absolute path, in the work folder. Names there have the layout `speaker_word`.
+    Raises:
+        FolderError: as `work_folder`, or if the folder cannot be made.
 
     >>> recordings_folder().name
     'recordings'
@@ -57,9 +59,11 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
         samples: 16-bit integers, little-endian, one channel at 16 kHz.
         speaker, word: letters, digits and hyphens.
         folder: where to keep it. No file in it is ever replaced.
-    Returns: the path of the new file.
-    Raises: AudioError, if a name is odd, the recording empty or longer than 10 s, or the folder
-        cannot be written.
+    Returns:
+        the path of the new file.
+    Raises:
+        AudioError: if a name is odd, the recording empty or longer than 10 s, or the folder cannot
+            be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +173,8 @@ def record(heard: Heard, words: Sequence[str] = DIGITS) -> None:
     Args:
         heard: called with the path of each new recording; what it shows appears below the form.
         words: to choose from, such as a recogniser's.
-    Raises: FolderError, as `recordings_folder`.
+    Raises:
+        FolderError: as `recordings_folder`.
     Used in chapter 8.
 
     >>> record(print)

@@ -50,10 +50,14 @@ class SpokenWords(torch.utils.data.Dataset):
         layout: a key of `LAYOUTS`: what the names mean.
         sample_rate: in Hz, of the waveforms that items hold.
         unreadable: `"error"`, or `"skip"` to leave bad files out with a warning.
-    Attributes: `paths`; `words`, the different words in order; `labels`, int64 tensor [clips], the
-        place of each clip's word in `words`; `speakers`, `families` (list of str; the family is the
-        speaker where no `manifest.csv` tells it); `takes` (list of int).
-    Raises: DataError, if the folder or a name is wrong; all bad files are named at once.
+    Attributes:
+        paths: the files, in the order of their names.
+        words: the different words, in order.
+        labels: int64 tensor [clips], the place of each clip's word in `words`.
+        speakers, families: a name a clip; the family is the speaker where no manifest tells it.
+        takes: a number a clip.
+    Raises:
+        DataError: if the folder or a name is wrong; all bad files are named at once.
 
     >>> from course_utils.paths import data_path
     >>> data = SpokenWords(data_path("digits_zh"), layout="speaker_digit")
@@ -120,8 +124,10 @@ class SpokenWords(torch.utils.data.Dataset):
             kind: `"log_mel"` or `"notes"` (always 80 x 80), as in `pictures.picture_and_word`.
             cache: a folder for the pictures; none keeps them in memory. Its files are named by a
                 digest of the recordings and the settings, so a change is noticed.
-        Returns: float32 tensor [clips, 1, n_mels, n_frames].
-        Raises: DataError, if recordings cannot be read: all of them are named at once.
+        Returns:
+            float32 tensor [clips, 1, n_mels, n_frames].
+        Raises:
+            DataError: if recordings cannot be read: all of them are named at once.
         """
         from course_utils.cache import all_pictures
 
@@ -133,8 +139,10 @@ class SpokenWords(torch.utils.data.Dataset):
         Args:
             words: the list whose places are the labels.
             names: the word of each clip, if not this data set's own.
-        Returns: int64 tensor [clips].
-        Raises: DataError, if a word of the clips is not in the list.
+        Returns:
+            int64 tensor [clips].
+        Raises:
+            DataError: if a word of the clips is not in the list.
         """
         names = [self.words[label] for label in self.labels] if names is None else names
         foreign = sorted(set(names) - set(words))

@@ -91,8 +91,10 @@ def open_sound(path: Path) -> Iterator[Sound]:
 
     Args:
         path: the file. What it holds decides how it is read, not its extension.
-    Yields: the open sound; nothing that its decoder writes to standard error is seen meanwhile.
-    Raises: AudioError, if the file is none, cut off, no sound, or cannot be read while it is open.
+    Yields:
+        the open sound; nothing that its decoder writes to standard error is seen meanwhile.
+    Raises:
+        AudioError: if the file is none, cut off, no sound, or cannot be read while it is open.
 
     Taught in chapter 1.
     """

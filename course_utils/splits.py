@@ -27,7 +27,8 @@ class Split(NamedTuple):
 def split_by_clip(data: SpokenWords, seed: int = 0) -> Split:
     """Split clips at random, a fifth to test: the speakers are the same on both sides.
 
-    Returns: a Split; every word has its share of each part.
+    Returns:
+        a Split; every word has its share of each part.
 
     >>> from course_utils.paths import data_path
     >>> split = split_by_clip(SpokenWords(data_path("digits_en"), layout="speaker_digit"))
@@ -42,8 +43,10 @@ def split_by_clip(data: SpokenWords, seed: int = 0) -> Split:
 def split_by_takes(data: SpokenWords, first: int, last: int, seed: int = 0) -> Split:
     """Split FSDD by take: takes first to last to test, the same speakers on both sides.
 
-    Returns: a Split; a tenth of the clips that are not tested are the validation part.
-    Raises: DataError, if the layout has no takes or the range holds none or all of them.
+    Returns:
+        a Split; a tenth of the clips that are not tested are the validation part.
+    Raises:
+        DataError: if the layout has no takes or the range holds none or all of them.
 
     >>> from course_utils.paths import data_path
     >>> data = SpokenWords(data_path("digits_en"), layout="speaker_digit")
@@ -64,8 +67,10 @@ def split_by_takes(data: SpokenWords, first: int, last: int, seed: int = 0) -> S
 def split_official(data: SpokenWords, seed: int = 0) -> Split:
     """Split FSDD its authors' way: takes 0 to 4 to test (300 of 3,000 recordings).
 
-    Returns: a Split, as `split_by_takes(data, 0, 4)`.
-    Raises: DataError, as `split_by_takes`.
+    Returns:
+        a Split, as `split_by_takes(data, 0, 4)`.
+    Raises:
+        DataError: as `split_by_takes`.
 
     >>> OFFICIAL_TAKES
     (0, 4)
@@ -76,8 +81,10 @@ def split_official(data: SpokenWords, seed: int = 0) -> Split:
 def split_by_speaker(data: SpokenWords, speaker: str, seed: int = 0) -> Split:
     """Keep one speaker, with all takes, for the test; nobody is on two sides.
 
-    Returns: a Split, where a tenth of the other speakers (one at least) are the validation part.
-    Raises: DataError, if nobody has this name or too few are left.
+    Returns:
+        a Split, where a tenth of the other speakers (one at least) are the validation part.
+    Raises:
+        DataError: if nobody has this name or too few are left.
 
     >>> from course_utils.paths import data_path
     >>> data = SpokenWords(data_path("digits_en"), layout="speaker_digit")
@@ -91,8 +98,10 @@ def split_by_speaker(data: SpokenWords, speaker: str, seed: int = 0) -> Split:
 def split_by_family(data: SpokenWords, family: str, seed: int = 0) -> Split:
     """Keep one family of voices (a column of `manifest.csv`) for the test.
 
-    Returns: a Split, whose validation part is of other speakers than its training part.
-    Raises: DataError, if there is no such family or too few speakers are left.
+    Returns:
+        a Split, whose validation part is of other speakers than its training part.
+    Raises:
+        DataError: if there is no such family or too few speakers are left.
 
     >>> from course_utils.paths import data_path
     >>> data = SpokenWords(data_path("digits_en"), layout="speaker_digit")
@@ -106,8 +115,10 @@ def split_by_family(data: SpokenWords, family: str, seed: int = 0) -> Split:
 def split_all(data: SpokenWords, seed: int = 0) -> Split:
     """Keep a tenth of the speakers for validation, and nothing for a test.
 
-    Returns: a Split whose test part is empty. A single speaker's clips are split at random.
-    Raises: DataError, if there are too few clips.
+    Returns:
+        a Split whose test part is empty. A single speaker's clips are split at random.
+    Raises:
+        DataError: if there are too few clips.
 
     >>> from course_utils.paths import data_path
     >>> split_all(SpokenWords(data_path("digits_en"), layout="speaker_digit")).test

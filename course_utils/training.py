@@ -132,11 +132,14 @@ def fit(
         device: cuda, mps or cpu; the fastest that works if not given.
         checkpoint: a file written after each epoch; with resume, training goes on from it.
         report: called with each line of progress; None for silence.
-    Returns: a History.
-    Raises: TrainingError, if the data do not fit or a checkpoint cannot be used; FolderError, if
-        one cannot be written.
-    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019 (AdamW); Smith
-        and Topin, "Super-convergence", 2018 (one cycle).
+    Returns:
+        a History.
+    Raises:
+        TrainingError: if the data do not fit or a checkpoint cannot be used; FolderError, if one
+            cannot be written.
+    Source:
+        Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019 (AdamW); Smith and
+        Topin, "Super-convergence", 2018 (one cycle).
 
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 10))
     >>> x, y = torch.randn(40, 1, 2, 2), torch.arange(40) % 10

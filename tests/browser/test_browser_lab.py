@@ -201,7 +201,8 @@ def says(page: Page, sentence: str) -> None:
 
 def form_on(page: Page, speaker: str, word: str) -> Locator:
     """Fill in who speaks and which word; return the form."""
-    form = page.locator(".jp-CodeCell .say-a-word")  # keys that reach JupyterLab change the cell
+    # The first of two forms. Keys that reach JupyterLab would change the cell.
+    form = page.locator(".jp-CodeCell .say-a-word").first
     form.get_by_label("Speaker").fill("")
     form.get_by_label("Speaker").press_sequentially(speaker)
     form.get_by_label("Word").press(word)
@@ -218,7 +219,7 @@ def test_a_digit_is_recorded_recognised_and_deleted(lab: Watched, folder: Path) 
     says(page, f"Kept as {path.name}.")
     waveform, sample_rate = audio.load(path)
     assert sample_rate == 16000 and waveform.shape[1] > 1.5 * sample_rate
-    cell = page.locator(".jp-CodeCell", has=page.locator(".say-a-word"))
+    cell = page.locator(".jp-CodeCell", has=page.locator(".say-a-word")).first
     heard = cell.locator(".jupyter-widgets figcaption")
     heard.wait_for()
     assert heard.inner_text().startswith(f"I hear {digit} (")
