@@ -54,7 +54,10 @@ def confusion(predicted: torch.Tensor, labels: torch.Tensor, classes: int) -> to
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy over clips, when speakers are not new.
 
-    Taught in chapter 6. Args: how many clips were recognised, of how many.
+    Taught in chapter 6.
+
+    Args:
+        correct, total: how many clips were recognised, of how many.
     Returns:
         (low, high), both between 0 and 1.
     Raises:
@@ -78,7 +81,10 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
 def speaker_interval(accuracies: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval of the mean accuracy over speakers: the one for new speakers.
 
-    Taught in chapter 8. Args: one accuracy (0 to 1) a speaker.
+    Taught in chapter 8.
+
+    Args:
+        accuracies: one (0 to 1) a speaker.
     Returns:
         (low, high) between 0 and 1, or None for fewer than two speakers.
     Source:

@@ -15,7 +15,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def data_path(*parts: str) -> Path:
     """Return the absolute path of a file or folder among the course's sounds.
 
-    Args: the parts of its name below `data/`.
+    Args:
+        parts: of its name below `data/`.
     Raises:
         FolderError: if the course has no such file.
 
@@ -60,7 +61,9 @@ def work_folder() -> Path:
 def output_path(name: str | Path) -> Path:
     """Return the absolute path of a file that a notebook makes, and make its folder.
 
-    Args: its name, or a relative path such as `"runs/model.pt"`, below `output` in the work folder.
+    Args:
+        name: of the file, or a relative path such as `"runs/model.pt"`, below `output` in the work
+            folder.
     Raises:
         FolderError: if the name leads out of that folder, or as `work_folder`.
 

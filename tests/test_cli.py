@@ -398,7 +398,7 @@ def test_the_mandarin_digits_are_named_in_chinese(tmp_path):
         "--out", out)  # fmt: skip
     metrics = read(out / "metrics.json")
     assert metrics["words"] == sorted("零一二三四五六七八九") and metrics["test_accuracy"] > 0.8
-    result = run("recognize", out / "model.pt", *sorted(folder.glob("zh01_*.wav")))
+    result = run("recognize", out / "model.pt", *sorted(folder.glob("zh001_*.wav")))
     heard = [line.split("\t")[1] for line in result.stdout.splitlines()]
     assert set(heard) <= set(metrics["words"])
 
