@@ -28,6 +28,30 @@ COLOUR_MAP = "viridis"  # perceptually even, readable in grey and by the colour-
 CJK_FONTS = r"CJK|PingFang|Heiti|Hiragino Sans GB|YaHei|SimHei|WenQuanYi"
 
 
+def use_style() -> None:
+    """Set the size, the colours and the layout of all figures that follow.
+
+    Chinese signs get a Chinese font where one is installed, and are boxes elsewhere, without
+    matplotlib's warning for each.
+    Called by the set-up cell of every chapter.
+
+    >>> use_style()
+    """
+    import matplotlib.pyplot as plt
+
+    style: dict[str, Any] = {
+        "figure.figsize": (6.4, 2.4),
+        "figure.dpi": 100,
+        "figure.constrained_layout.use": True,
+        "font.family": ["DejaVu Sans", *_chinese_fonts()[:1]],
+        "image.cmap": COLOUR_MAP,
+        "image.interpolation": "nearest",
+        "legend.frameon": False,
+    }
+    plt.style.use(style)
+    warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+
+
 def show(figure: Figure, alt: str) -> None:
     """Show a figure below the cell, with a text alternative, and close it.
 
@@ -278,10 +302,9 @@ def _word_labels(words: Sequence[str] | None, count: int) -> dict[str, Any]:
     if all(name.isascii() for name in names):
         return {"labels": names}
     from matplotlib import get_cachedir
-    from matplotlib.font_manager import findfont, get_font, get_font_names
+    from matplotlib.font_manager import findfont, get_font
 
-    installed = [name for name in get_font_names() if re.search(CJK_FONTS, name)]
-    installed.sort(key=lambda name: ("CJK" in name and "SC" not in name, name))
+    installed = _chinese_fonts()
     plain = get_font(findfont("DejaVu Sans"))
     missing = {sign for sign in "".join(names) if not plain.get_char_index(ord(sign))}
     if missing and not installed:
@@ -291,6 +314,14 @@ def _word_labels(words: Sequence[str] | None, count: int) -> dict[str, Any]:
             stacklevel=3,
         )
     return {"labels": names, "fontfamily": ["DejaVu Sans", *installed[:1]]}
+
+
+def _chinese_fonts() -> list[str]:
+    """Return the names of the installed fonts with Chinese signs, the simplified ones first."""
+    from matplotlib.font_manager import get_font_names
+
+    installed = [name for name in get_font_names() if re.search(CJK_FONTS, name)]
+    return sorted(installed, key=lambda name: ("CJK" in name and "SC" not in name, name))
 
 
 def _new_axes(figsize: tuple[float, float] = (6.4, 2.4)) -> Axes:

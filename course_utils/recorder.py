@@ -85,6 +85,23 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
     return next(path for path in paths if _write_new(path, content.getvalue()))
 
 
+def last_recording(otherwise: Path) -> Path:
+    """Return the path of the student's newest recording, or of another one if there is none.
+
+    Args:
+        otherwise: the path of a clip that stands in until something was recorded.
+    Returns:
+        the path of a file for `audio.load`.
+    Raises:
+        FolderError: as `recordings_folder`.
+
+    >>> last_recording(otherwise=Path("slt_7.wav")).suffix
+    '.wav'
+    """
+    recorded = [path for path in recordings_folder().glob("*.wav") if path.is_file()]
+    return max(recorded, key=lambda path: path.stat().st_mtime_ns, default=Path(otherwise))
+
+
 def _checked_name(what: str, text: str) -> str:
     """Return a name that is safe in a file's name and fits the layout `speaker_word`."""
     name = unicodedata.normalize("NFC", text.strip())
@@ -175,7 +192,7 @@ def record(heard: Heard, words: Sequence[str] = DIGITS) -> None:
         words: to choose from, such as a recogniser's.
     Raises:
         FolderError: as `recordings_folder`.
-    Used in chapter 8.
+    Used in chapters 1 and 8.
 
     >>> record(print)
     """

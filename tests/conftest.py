@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 # One thread a process: two test processes share the machine, and trained numbers depend on it.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["MPLBACKEND"] = "Agg"
+# No windows here; not by MPLBACKEND, with which the notebooks' kernels would draw no picture below
+# their cells.
+matplotlib.use("Agg")
+os.environ.pop("MPLBACKEND", None)
 # Debugger's warning about frozen modules, printed by every kernel.
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 # Tests never write into a student's my_work. One folder for each test process.

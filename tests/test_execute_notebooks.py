@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "execute_notebooks.py"
 
@@ -79,3 +82,34 @@ def test_a_number_that_fits_nothing_is_one_sentence() -> None:
     result = execute("99")
     assert result.returncode == 2
     assert result.stderr.strip() == "No notebook fits '99': give a file or a number like 03."
+
+
+DRAW = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"
+
+
+def describe(path: Path, *texts: str) -> None:
+    """Write text alternatives into the metadata of the notebook's last cell."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata["alt"] = list(texts)
+    nbformat.write(notebook, path)
+
+
+def test_pictures_get_the_text_alternatives_of_their_cell_and_few_colours(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", f"{DRAW}\nplt.imshow([[0, 1]])\nplt.show()")
+    describe(path, "A line that rises.", "Two cells of colour.")
+    assert execute(path).returncode == 0
+    line, cells = nbformat.read(path, as_version=4).cells[-1].outputs
+    assert line.metadata["image/png"]["alt"] == line.data["text/plain"] == "A line that rises."
+    assert cells.metadata["image/png"]["alt"] == "Two cells of colour."
+    picture = Image.open(io.BytesIO(base64.b64decode(line.data["image/png"])))
+    assert len(picture.getcolors()) <= 64
+
+
+def test_a_picture_without_a_text_alternative_is_not_saved(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_a.ipynb", DRAW)
+    for texts in ([], ["A line.", "Another."], [" "]):
+        describe(path, *texts)
+        before = path.read_bytes()
+        result = execute(path)
+        assert result.returncode == 1 and "metadata.alt" in result.stderr
+        assert path.read_bytes() == before

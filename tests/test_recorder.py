@@ -198,3 +198,19 @@ def test_an_installed_copy_finds_the_script(repository, tmp_path):
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith(str(site))
+
+
+def test_the_newest_recording_stands_in_for_the_shipped_clip(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    shipped = tmp_path / "shipped.wav"
+    assert recorder.last_recording(otherwise=shipped) == shipped
+    folder = recorder.recordings_folder()
+    first = recorder.save_recording(bytes(3200), "mei", "7", folder)
+    second = recorder.save_recording(bytes(3200), "mei", "2", folder)
+    os.utime(first, ns=(1, 1))
+    assert recorder.last_recording(otherwise=shipped) == second
+    os.utime(second, ns=(0, 0))
+    assert recorder.last_recording(otherwise=shipped) == first
+    (folder / "notes.txt").write_text("no sound", encoding="utf-8")
+    (folder / "folder.wav").mkdir()
+    assert recorder.last_recording(otherwise=shipped) == first

@@ -9,7 +9,9 @@ moment leaves each file either as it was or complete.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
+import io
 import os
 import re
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from PIL import Image
 
 from course_utils.errors import CourseError
 from course_utils.paths import write_whole
@@ -137,6 +140,39 @@ def _clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebo
     return kept
 
 
+def describe_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Give each picture the text alternative from its cell's metadata, and reduce it to 64 colours.
+
+    ``metadata.alt`` of a cell is a list in the order of its pictures.
+
+    Raises:
+        RuntimeError: a cell has more or fewer text alternatives than pictures, or an empty one.
+    """
+    for cell in notebook.cells:
+        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        pictures = [o for o in pictures if "alt" not in o.metadata.get("image/png", {})]
+        texts = cell.metadata.get("alt", [])
+        if len(texts) != len(pictures) or not all(text.strip() for text in texts):
+            raise RuntimeError(
+                f"cell {cell.id} draws {len(pictures)} pictures and its metadata.alt has "
+                f"{len(texts)} text alternatives: write one for each."
+            )
+        for output, text in zip(pictures, texts, strict=True):
+            output.data = {"image/png": with_few_colours(output.data["image/png"])}
+            output.data["text/plain"] = text
+            output.metadata = {"image/png": {"alt": text}}
+
+
+def with_few_colours(png: str) -> str:
+    """A PNG, given and returned in base64, with 64 colours: a third of the size."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    # Maximum coverage keeps the rare colours of a colour bar.
+    reduced = picture.quantize(64, Image.Quantize.MAXCOVERAGE)
+    saved = io.BytesIO()
+    reduced.save(saved, format="png", optimize=True)
+    return base64.b64encode(saved.getvalue()).decode("ascii")
+
+
 def hide_paths(notebook: nbformat.NotebookNode, work_folder: Path) -> None:
     """Shorten, in place, this machine's own paths in text outputs, warnings and tracebacks.
 
@@ -208,6 +244,7 @@ def execute(path: Path) -> float:
             "PYTHONHASHSEED": "0",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
+        environment.pop("MPLBACKEND", None)  # the kernel draws below its cells
         client = NotebookClient(
             notebook,
             timeout=CELL_TIMEOUT,
@@ -222,6 +259,10 @@ def execute(path: Path) -> float:
             raise RuntimeError(f"{path.name} was not saved, a cell failed:\n{error}") from None
     clean(notebook)
     hide_paths(notebook, Path(folder))
+    try:
+        describe_pictures(notebook)
+    except RuntimeError as error:
+        raise RuntimeError(f"{path.name} was not saved: {error}") from None
     if errors := errors_in(notebook):
         raise RuntimeError(f"{path.name} was not saved: " + "; ".join(errors))
     nbformat.validate(notebook)

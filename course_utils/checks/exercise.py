@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,9 @@ class Verdict:
 class Check:
     """A check of one exercise, made by `@exercise(reference=…)`.
 
-    Call it with an answer: it prints one sentence and returns a `Verdict`, true or false.
+    Call it with an answer: it prints one sentence and returns a `Verdict`, true or false, and
+    `solved` says from then on whether the last answer was right. `accepts(answer)` is as silent as
+    a test wants it, and does not count.
     `reference` is an answer that is right; `or_reference(answer)` returns the answer if it is
     right and the reference otherwise, so that the cells below an unsolved exercise still run.
     """
@@ -52,6 +54,7 @@ class Check:
     reference: Any
     errors: Mapping[str, str]
     forbidden: str
+    solved: bool = False
 
     def __post_init__(self) -> None:
         self.__doc__, self.__name__ = self.find_faults.__doc__, self.find_faults.__name__
@@ -59,7 +62,12 @@ class Check:
     def __call__(self, answer: Any) -> Verdict:
         verdict = Verdict(self._hint(answer))
         print(verdict)
+        self.solved = bool(verdict)
         return verdict
+
+    def accepts(self, answer: Any) -> bool:
+        """Return whether the answer is right, and print nothing."""
+        return self._hint(answer) is None
 
     def or_reference(self, answer: Any) -> Any:
         """Return the answer if it is right; if not, say so and return the reference."""
@@ -129,6 +137,20 @@ def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, torch.Tensor):
         return torch.equal(old, new)
     return bool(np.array_equal(old, new) if isinstance(old, np.ndarray) else old == new)
+
+
+def progress(chapter: ModuleType) -> None:
+    """Print how many exercises of a chapter's checks are done, and which are left.
+
+    >>> from course_utils.checks import ch01
+    >>> progress(ch01)  # doctest: +ELLIPSIS
+    Exercises done: ... of ...
+    """
+    found = {name: value for name, value in vars(chapter).items() if isinstance(value, Check)}
+    left = [name.removeprefix("ex") for name, check in found.items() if not check.solved]
+    print(f"Exercises done: {len(found) - len(left)} of {len(found)}.")
+    if left:
+        print("Left:", ", ".join(left))
 
 
 def exercise(

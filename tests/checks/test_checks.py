@@ -12,6 +12,7 @@ import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
 
+from course_utils import checks
 from course_utils.checks import ch03, ch08, exercise
 
 CASES = [importlib.import_module(f"cases_ch0{number}") for number in range(1, 9)]
@@ -133,3 +134,26 @@ def test_the_reference_of_chapter_3_is_where_sgd_begins_to_diverge():
             optimiser.step()
             losses.append(loss.item())
         assert (losses[-1] < losses[0]) is falls
+
+
+def test_progress_counts_what_was_solved_and_nothing_else(capsys):
+    chapter = checks.ch01
+    exercises = {name: c for name, c in vars(chapter).items() if isinstance(c, exercise.Check)}
+    for check in exercises.values():
+        check.solved = False
+        assert check.accepts(check.reference) and not check.accepts(...)
+        check.or_reference(check.reference)
+    chapter.progress()
+    assert f"Exercises done: 0 of {len(exercises)}." in capsys.readouterr().out
+    chapter.ex2(chapter.ex2.reference)
+    chapter.ex1(...)
+    capsys.readouterr()
+    chapter.progress()
+    said = capsys.readouterr().out
+    left = [name.removeprefix("ex") for name in exercises if name != "ex2"]
+    assert said == f"Exercises done: 1 of {len(exercises)}.\nLeft: {', '.join(left)}\n"
+    for check in exercises.values():
+        check(check.reference)
+    capsys.readouterr()
+    chapter.progress()
+    assert capsys.readouterr().out == f"Exercises done: {len(exercises)} of {len(exercises)}.\n"
