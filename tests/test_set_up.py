@@ -715,6 +715,38 @@ def test_copies_are_made_where_chmod_is_refused(
     assert not list(target.glob(".copy_*"))
 
 
+def chapter(printed: str, source: str = "print(1)") -> str:
+    """The file of a chapter with a proof, whose cell printed something when it was saved."""
+    output = {"output_type": "stream", "name": "stdout", "text": printed}
+    shown = {"cell_type": "code", "source": source, "metadata": {"tags": ["core"]}}
+    shown |= {"outputs": [output], "execution_count": 1}
+    proof = {"cell_type": "code", "source": "assert 1 == 1", "metadata": {"tags": ["check"]}}
+    proof |= {"outputs": [], "execution_count": 2}
+    text = {"cell_type": "markdown", "source": "猜一猜", "metadata": {}}
+    return json.dumps({"cells": [text, shown, proof], "metadata": {}, "nbformat": 4})
+
+
+def test_copies_have_no_outputs_and_no_proofs(chapters: tuple[Path, Path]) -> None:
+    source, target = chapters
+    (source / "01_audio.ipynb").write_text(chapter("1\n"), encoding="utf-8")
+    set_up.copy_notebooks(source, target)
+    text = (target / "01_audio.ipynb").read_text(encoding="utf-8")
+    assert "猜一猜" in text
+    cells = json.loads(text)["cells"]
+    assert [cell["source"] for cell in cells] == ["猜一猜", "print(1)"]
+    assert cells[1]["outputs"] == [] and cells[1]["execution_count"] is None
+
+
+def test_a_chapter_that_differs_by_outputs_is_no_update(chapters: tuple[Path, Path]) -> None:
+    source, target = chapters
+    (source / "01_audio.ipynb").write_text(chapter("0.931\n"), encoding="utf-8")
+    set_up.copy_notebooks(source, target)
+    (source / "01_audio.ipynb").write_text(chapter("0.932\n"), encoding="utf-8")
+    assert set_up.copy_notebooks(source, target) == []
+    (source / "01_audio.ipynb").write_text(chapter("2\n", "print(2)"), encoding="utf-8")
+    assert names(set_up.copy_notebooks(source, target)) == ["01_audio_update.ipynb"]
+
+
 # ------------------------------------------------------------------ JupyterLab
 
 

@@ -25,6 +25,19 @@ def cell(kind: str, source: str, slide: str, *tags: str, outputs: Any = ()) -> d
     return {"cell_type": kind, "source": source, "metadata": metadata, "outputs": list(outputs)}
 
 
+def test_an_output_that_answers_begins_a_page() -> None:
+    printed = {"output_type": "stream", "name": "stdout", "text": "the answer\n"}
+    cells = [
+        cell("markdown", "## What comes out?", "slide"),
+        cell("code", "print(answer)", "-", "core", "hide-output", outputs=[printed, printed]),
+        cell("code", "assert answer", "-", "check"),
+        cell("code", "print(answer)", "-", "core", outputs=[printed]),
+    ]
+    (section,) = make_slides.chapter({"cells": cells})["sections"]
+    kinds = [[block["kind"] for block in page["blocks"]] for page in section["pages"]]
+    assert kinds == [["text", "code"], ["output", "output", "code", "output"]]
+
+
 def test_slide_types_make_sections_pages_and_notes() -> None:
     printed = {"output_type": "stream", "name": "stdout", "text": "<3>\n"}
     cells = [

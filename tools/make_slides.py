@@ -106,14 +106,16 @@ def chapter(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
     The slide types are those of Jupyter: `slide` begins a section, `subslide` a page; `fragment`
     and `-` go on with the page; `skip` is left out. `notes` are for all pages since the notes
-    before; a page holds the number of its notes.
+    before; a page holds the number of its notes. An output that answers a question (`hide-output`,
+    which the book folds) begins a page, so that the class can guess first.
     """
     highlight = Highlight2HTML(pygments_lexer="ipython3")
     found: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
     for cell in notebook["cells"]:
         kind = cell["metadata"].get("slideshow", {}).get("slide_type", "-")
-        if kind == "skip" or "solution" in cell["metadata"].get("tags", []):
+        tags = set(cell["metadata"].get("tags", []))
+        if kind == "skip" or {"solution", "check"} & tags:
             continue
         if kind == "notes":
             minutes = re.match(r"\*For the teacher, (\d+) min", cell["source"])
@@ -129,7 +131,11 @@ def chapter(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         if kind == "fragment":
             for block in blocks:
                 block["fragment"] = True
-        pages[-1]["blocks"] += blocks
+        for block in blocks:
+            answers = block["kind"] == "output" and "hide-output" in tags
+            if answers and pages[-1]["blocks"][-1]["kind"] != "output":
+                pages.append({"note": len(notes), "blocks": []})
+            pages[-1]["blocks"].append(block)
     return {"sections": found, "notes": notes}
 
 

@@ -1,4 +1,4 @@
-"""Make the student edition: the course without solutions, outputs and notes for the teacher.
+"""Make the student edition: without solutions, outputs, proofs and notes for the teacher.
 
 ``make student`` writes ``build/student/`` and ``build/student.zip``. A file in the folder that
 somebody has worked on is never replaced: the new one is laid beside it and named on the screen.
@@ -45,7 +45,7 @@ PARTS = (
     ".gitignore",
     ".gitattributes",
 )
-REMOVED_TAGS = ("solution", "teacher")
+REMOVED_TAGS = ("solution", "teacher", "check")
 FOR_OTHERS = ("For instructors", "For continuous integration")  # sections of the README
 RECORD = ".given.json"
 

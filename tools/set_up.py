@@ -531,12 +531,27 @@ def _write_new(path: Path, content: bytes) -> bool:
         os.unlink(temporary)
 
 
+def student_copy(content: bytes) -> bytes:
+    """A chapter's file as a student gets it: without outputs, which answer the questions above
+    them, and without the cells tagged ``check``, which prove the text to the course's tests."""
+    try:
+        notebook = json.loads(content.decode("utf-8"))
+        cells = [c for c in notebook["cells"] if "check" not in c["metadata"].get("tags", [])]
+    except (ValueError, KeyError, TypeError):  # no notebook: Jupyter will say so
+        return content
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    notebook["cells"] = cells
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
 def copy_notebooks(source: Path, target: Path) -> List[Path]:
     """Put the chapters in ``source`` beside the student's files in ``target``.
 
-    A chapter without a copy is copied. Where the course's chapter has changed since the student
-    got it, the new one is laid beside as ``<chapter>_update.ipynb`` (then ``_update2``, ...), once.
-    Nothing in ``target`` is ever overwritten. ``.given.json`` there remembers what was given.
+    A chapter without a copy is copied, as ``student_copy`` makes it. Where the course's chapter has
+    changed since the student got it, the new one is laid beside as ``<chapter>_update.ipynb`` (then
+    ``_update2``, ...), once. Nothing in ``target`` is ever overwritten. ``.given.json`` there remembers what was given.
 
     Returns:
         The files that were added.
@@ -549,7 +564,7 @@ def copy_notebooks(source: Path, target: Path) -> List[Path]:
         given = {}
     added = []
     for chapter in sorted(source.glob("[0-9][0-9]_*.ipynb")):
-        content = chapter.read_bytes()
+        content = student_copy(chapter.read_bytes())
         digest = hashlib.sha256(content).hexdigest()
         known = given.setdefault(chapter.name, [])
         copy = target / chapter.name

@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import re
+import statistics
 from importlib import import_module
 from pathlib import Path
 
@@ -20,9 +21,10 @@ NAMES = {
     "07_mel_spectrum": "梅尔谱",
     "08_dataset_and_dataloader": "DataLoader",
 }
+CLASSES = {f"{number:02}": 2 for number in range(1, 7)} | {"07": 3, "08": 3}
 SLIDE_TYPES = {"slide", "subslide", "fragment", "notes", "skip", "-"}
-MODULES = ("audio", "augment", "features", "metrics", "models", "paths", "pictures", "plots")
-MODULES += ("recordings", "splits", "training")
+MODULES = ("audio", "augment", "drawings", "features", "metrics", "models", "paths", "pictures")
+MODULES += ("plots", "recordings", "splits", "training")
 PACKAGE = [f"course_utils.{name}" for name in MODULES]
 
 
@@ -111,8 +113,13 @@ def test_the_teachers_minutes_add_up_to_the_time_in_class(name, notebook):
     notes = [source(cell) for cell in prose_cells(notebook) if "teacher" in tags(cell)]
     minutes = [re.match(r"\*For the teacher, (\d+) min\.\*", text) for text in notes]
     assert len(notes) >= 4 and all(minutes), "each note begins with its minutes"
-    assert sum(int(found.group(1)) for found in minutes) == stated
-    assert stated <= (100 if name[:2] in ("07", "08") else 50)
+    assert sum(int(found.group(1)) for found in minutes) == stated == 50 * CLASSES[name[:2]]
+
+
+def test_it_says_where_a_class_ends(name, notebook):
+    ends = [c for c in prose_cells(notebook) if re.match(r"\*\*Here the .* class ends", source(c))]
+    assert len(ends) == CLASSES[name[:2]] - 1
+    assert all("core" in tags(cell) for cell in ends)
 
 
 @pytest.mark.parametrize("heading", ["Common mistakes", "Exercises", "next", "Further reading"])
@@ -137,8 +144,15 @@ def test_it_was_run_from_top_to_bottom(notebook):
 
 def test_its_size_and_its_cells_are_within_limits(name, notebook):
     assert (REPOSITORY / "notebooks" / f"{name}.ipynb").stat().st_size <= 700 * 1024
-    own = len(notebook["cells"]) - 1  # without the first cell of code, which is the same in all
-    assert 30 <= own <= (90 if name.startswith("08") else 60)
+    seen = [cell for cell in notebook["cells"] if not {"check", "teacher"} & tags(cell)]
+    assert 30 <= len(seen) <= (180 if CLASSES[name[:2]] == 3 else 120)
+
+
+def test_its_code_is_short(notebook):
+    seen = [cell for cell in code_cells(notebook) if not {"check", "solution"} & tags(cell)]
+    lengths = [len([line for line in source(c).splitlines() if line.strip()]) for c in seen]
+    assert statistics.median(lengths) <= 6
+    assert max(lengths) <= 25
 
 
 def test_every_cell_has_an_id_a_slide_type_and_a_place(notebook):
@@ -155,11 +169,51 @@ def test_every_cell_has_an_id_a_slide_type_and_a_place(notebook):
 
 def test_what_is_projected_fits_the_screen(notebook):
     for cell in code_cells(notebook):
-        lines = source(cell).splitlines()
-        assert len(lines) <= 40
-        if "core" in tags(cell) and slide_type(cell) != "skip":
-            assert len([line for line in lines if line.strip()]) <= 12, source(cell)
-            assert max(map(len, lines), default=0) <= 80, source(cell)
+        if "core" in tags(cell) and "check" not in tags(cell):
+            assert max(map(len, source(cell).splitlines()), default=0) <= 80, source(cell)
+
+
+def test_nothing_that_a_reader_sees_only_proves(notebook):
+    for cell in code_cells(notebook)[1:]:  # the first says how to get the course
+        if "check" not in tags(cell):
+            proofs = [n for n in ast.walk(syntax_of(cell)) if isinstance(n, ast.Assert)]
+            assert not proofs, source(cell)
+
+
+def names_made(cell):
+    """The names that a cell binds outside its functions' bodies, and those of its functions."""
+    made = set()
+    for node in ast.walk(syntax_of(cell)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).split(".")[0])
+    return made
+
+
+def test_check_cells_prove_and_change_nothing(notebook):
+    cells = code_cells(notebook)
+    proofs = [cell for cell in cells if "check" in tags(cell)]
+    others = [cell for cell in cells if "check" not in tags(cell)]
+    used = set(re.findall(r"\w+", "\n".join(map(source, others))))
+    assert len(proofs) >= 10
+    for cell in proofs:
+        tree = syntax_of(cell)
+        assert {"remove-cell"} <= tags(cell) and slide_type(cell) == "skip"
+        assert any(isinstance(node, ast.Assert) for node in ast.walk(tree)), source(cell)
+        assert cell["outputs"] == [], source(cell)
+        assert not re.search(r"\brand|seed|shuffle|\.step\(|\bfit\(", source(cell)), source(cell)
+        assert not names_made(cell) & used, (source(cell), names_made(cell) & used)
+
+
+def test_a_question_stands_before_its_answer(notebook):
+    cells = notebook["cells"]
+    asked = [i for i, c in enumerate(cells) if "(猜一猜)" in source(c) and "teacher" not in tags(c)]
+    assert len(asked) >= 3
+    answers = [i for i, cell in enumerate(cells) if "hide-output" in tags(cell)]
+    assert answers and min(answers) > min(asked)
 
 
 def test_no_widget_state_is_saved(notebook):
@@ -196,19 +250,33 @@ def test_links_are_well_formed_and_secure(notebook):
     assert "http" not in bare, "write links as [text](address)"
 
 
-def test_exercises_have_their_four_parts(name, notebook):
-    solutions = [cell for cell in code_cells(notebook) if "solution" in tags(cell)]
+def test_exercises_have_their_parts(name, notebook):
     chapter = f"checks.ch{name[:2]}"
-    assert len(solutions) >= 3
+    cells = code_cells(notebook)
+    starters = [cell for cell in cells if "exercise" in tags(cell)]
+    solutions = [cell for cell in cells if "solution" in tags(cell)]
+    assert len(starters) == len(solutions) >= 4, "three, and an open task"
+    assert all("more" in tags(cell) for cell in starters), "exercises are for home"
+    text = "\n".join(map(source, cells))
     for number, cell in enumerate(solutions, 1):
         assert cell["metadata"]["jupyter"]["source_hidden"] is True
         assert {"hide-input", "more"} <= tags(cell)
-        assert re.search(rf"assert {chapter}\.ex{number}\(", source(cell))
-    text = "\n".join(map(source, code_cells(notebook)))
-    assert len(re.findall(rf"{chapter}\.ex\d\.or_reference\(", text)) == len(solutions)
-    starters = [cell for cell in code_cells(notebook) if "exercise" in tags(cell)]
-    assert len(starters) == len(solutions)
-    assert all("more" in tags(cell) for cell in starters), "exercises are for home"
+        assert f"{chapter}.ex{number}.accepts(" not in source(cell)
+        assert re.search(rf"assert {chapter}\.ex{number}\.accepts\(", text)
+        assert re.search(rf"^\w+ = {chapter}\.ex{number}\.or_reference\(", text, flags=re.MULTILINE)
+    assert f"{chapter}.progress()" in text
+
+
+def test_run_all_leaves_a_students_answers_alone(notebook):
+    """Solutions come last and bind names of their own."""
+    cells = code_cells(notebook)
+    solutions = [i for i, cell in enumerate(cells) if "solution" in tags(cell)]
+    before = cells[: solutions[0]]
+    assert "progress()" in source(before[-1])
+    bound = set().union(*map(names_made, before))
+    for cell in cells[solutions[0] :]:
+        assert {"solution", "check"} & tags(cell)
+        assert not names_made(cell) & bound, names_made(cell) & bound
 
 
 def test_prose_keeps_to_the_style(notebook):
