@@ -379,6 +379,7 @@ def test_folder_without_write_permission(index: Path) -> None:
         (folder / "tools").mkdir()
         for part in ("tools/set_up.py", "pyproject.toml", "constraints.txt"):
             shutil.copy(REPOSITORY / part, folder / part)
+        subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)  # whatever the umask is
         folder.chmod(0o555)
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
         probe = subprocess.run(["touch", str(folder / "x")], capture_output=True, **user)

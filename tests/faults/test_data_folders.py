@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -188,6 +189,7 @@ def test_a_folder_that_may_only_be_read_is_read_and_the_cache_goes_elsewhere(
 ):
     locked = run_as_nobody.folder / "locked"
     class_folder.rename(locked)
+    subprocess.run(["chmod", "-R", "a+rX", str(locked)], check=True)  # whatever the umask is
     lines = """
 data = recordings.SpokenWords(locked, "speaker_digit")
 with warnings.catch_warnings(record=True) as caught:
