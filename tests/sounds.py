@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from course_utils import audio
+from course_utils.paths import data_path
 
 
 def write(path: Path, seconds: float = 0.3, rate: int = 8000, seed: int = 0) -> None:
@@ -14,3 +19,29 @@ def write(path: Path, seconds: float = 0.3, rate: int = 8000, seed: int = 0) -> 
     sound = 0.2 * noise * np.hanning(len(noise)) ** 2
     kind = {".flac": "FLAC", ".mp3": "MP3"}.get(path.suffix.lower(), "WAV")
     soundfile.write(str(path), sound.clip(-1, 1), rate, format=kind)
+
+
+def clips_and_edges(every: int = 1) -> list[np.ndarray]:
+    """The shipped clips of the test part, or each n-th of them, and sixty signals at the edge.
+
+    All are float32 arrays of samples at 16 kHz.
+    """
+    table = csv.DictReader(data_path("manifest.csv").read_text(encoding="utf-8").splitlines())
+    files = [row["file"] for row in table if row["part"] == "test"][::every]
+    clips = [audio.load(data_path(file))[0][0].numpy() for file in files]
+    return clips + [edge.astype(np.float32) for edge in _edges()]
+
+
+def _edges() -> Iterator[np.ndarray]:
+    """Silence, noise, tones, clicks and bursts, from one sample to three seconds."""
+    chance = np.random.default_rng(0)
+    lengths = (1, 2, 7, 159, 160, 161, 800, 1599, 4000, 8000, 16000, 48001)
+    for length in lengths:
+        clock = np.arange(length) / 16000
+        yield np.zeros(length)
+        yield 0.1 * chance.normal(size=length)
+        yield 0.5 * np.sin(2 * np.pi * 50 * clock)
+        yield 0.5 * np.sin(2 * np.pi * 700 * clock) * (chance.random(length) > 0.2)
+        burst = np.zeros(length)
+        burst[length // 3 : 2 * length // 3] = chance.normal(size=2 * length // 3 - length // 3)
+        yield burst

@@ -138,6 +138,27 @@ def _recognize(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from course_utils.recogniser import Recogniser
+
+    if arguments.to.suffix not in (".html", ".onnx"):
+        raise CourseError(
+            f"{arguments.to.name} is neither a page nor an ONNX file: name one that ends in .html "
+            "or .onnx."
+        )
+    recogniser = Recogniser.load(arguments.model)
+    if arguments.to.suffix == ".html":
+        from course_utils.export_page import save_page
+
+        save_page(recogniser, arguments.to, by=arguments.by)
+    else:
+        from course_utils.export_onnx import save_onnx
+
+        save_onnx(recogniser, arguments.to)
+    print(f"{arguments.to} ({arguments.to.stat().st_size / 1e6:.2f} MB)")
+    return 0
+
+
 def _recordings(root: Path, layout: str, skip_unreadable: bool) -> Any:
     from course_utils.recordings import SpokenWords
 
@@ -282,6 +303,21 @@ def _add_recognize(commands: Any) -> None:
     recognize.set_defaults(run=_recognize)
 
 
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a trained model as one web page, or as an ONNX file",
+        description="Write a trained model as one web page that runs offline on any laptop or "
+        "phone, or as an ONNX file with the features in its graph.",
+    )
+    export.add_argument("model", type=Path, metavar="MODEL", help="a model.pt that train wrote")
+    export.add_argument(
+        "--to", required=True, type=Path, metavar="FILE", help="a name that ends in .html or .onnx"
+    )
+    export.add_argument("--by", default="", metavar="NAME", help="whose model it is, for the page")
+    export.set_defaults(run=_export)
+
+
 def _count(text: str, least: int = 1, most: int = 10**9) -> int:
     try:
         number = int(text)
@@ -312,6 +348,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_recognize(commands)
+    _add_export(commands)
     return main_parser
 
 

@@ -551,7 +551,8 @@ def copy_notebooks(source: Path, target: Path) -> List[Path]:
 
     A chapter without a copy is copied, as ``student_copy`` makes it. Where the course's chapter has
     changed since the student got it, the new one is laid beside as ``<chapter>_update.ipynb`` (then
-    ``_update2``, ...), once. Nothing in ``target`` is ever overwritten. ``.given.json`` there remembers what was given.
+    ``_update2``, ...), once. Nothing in ``target`` is ever overwritten. ``.given.json`` there
+    remembers what was given.
 
     Returns:
         The files that were added.
