@@ -8,7 +8,6 @@ frames counts, the others get a value that changes nothing.
 from __future__ import annotations
 
 import importlib.util
-import io
 import math
 import warnings
 from pathlib import Path
@@ -66,9 +65,7 @@ def save_onnx(recogniser: Recogniser, path: str | Path) -> None:
         )
     assert program is not None
     program.model.metadata_props["words"] = "\n".join(recogniser.words)
-    content = io.BytesIO()
-    program.save(content)
-    save_file(path, content.getvalue())
+    save_file(path, program.model_proto.SerializeToString())
 
 
 class Listener(torch.nn.Module):
@@ -81,6 +78,9 @@ class Listener(torch.nn.Module):
     >>> probabilities.shape, bool(spoken)
     (torch.Size([10]), False)
     """
+
+    waves: torch.Tensor
+    filters: torch.Tensor
 
     def __init__(self, recogniser: Recogniser) -> None:
         super().__init__()

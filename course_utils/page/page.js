@@ -42,7 +42,8 @@ const TEXTS = {
     network: "Network",
     trained: "Trained on",
     judged: "Accuracy",
-    parameters: (name, count) => `${name}, ${count} numbers`,
+    networks: { Ensemble: "three small CNNs", SmallCNN: "a small CNN", LeNet5: "LeNet-5" },
+    parameters: (name, count) => `${name}, ${count} parameters`,
     clips: (clips, epochs) => [clips && `${clips} recordings`, epochs && `${epochs} epochs`].filter(Boolean).join(", ") || "not stated",
     people: (percent, people) => `${percent} % on ${people} people never heard in training`,
     person: (percent) => `${percent} % on one person never heard in training, who says little about others`,
@@ -91,6 +92,7 @@ const TEXTS = {
     network: "网络",
     trained: "训练数据",
     judged: "准确率",
+    networks: { Ensemble: "三个小型 CNN", SmallCNN: "小型 CNN", LeNet5: "LeNet-5" },
     parameters: (name, count) => `${name}，${count} 个参数`,
     clips: (clips, epochs) => [clips && `${clips} 条录音`, epochs && `${epochs} 轮`].filter(Boolean).join("，") || "未注明",
     people: (percent, people) => `训练时没听过的 ${people} 个人：${percent}%`,
@@ -321,7 +323,7 @@ function card() {
   };
   const rows = [
     [text.by, by || text.unknown],
-    [text.network, text.parameters(network, parameters.toLocaleString("en"))],
+    [text.network, text.parameters(text.networks[network], parameters.toLocaleString("en"))],
     [text.trained, text.clips(clips, epochs)],
     [text.judged, judged()],
   ];
