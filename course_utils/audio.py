@@ -283,6 +283,10 @@ def _check_values(name: str, waveform: torch.Tensor) -> None:
 
 
 def _check_waveform(waveform: Any, problem: str) -> torch.Tensor:
+    if isinstance(waveform, int | float):
+        raise AudioError(
+            f"{problem}: it is the number {waveform}; give the waveform first, then its rate."
+        )
     if not isinstance(waveform, torch.Tensor):
         raise AudioError(
             f"{problem}: a tensor is needed, not {type(waveform).__name__}; "

@@ -29,3 +29,28 @@ class DownloadError(CourseError):
 
 class FolderError(CourseError):
     """A folder or file of the course that is not there or cannot be written."""
+
+
+class FeatureError(CourseError, ValueError):
+    """A spectrogram or a picture that cannot be computed or drawn."""
+
+
+def check_tensor(value: object, what: str) -> None:
+    """Refuse what is no tensor.
+
+    Args:
+        value: what was given.
+        what: the beginning of the sentence.
+    Raises:
+        FeatureError: with the way from a number, a list or an array to a tensor.
+
+    >>> import torch
+    >>> check_tensor(torch.zeros(1), "The spectrogram cannot be computed")
+    """
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return
+    way = "torch.from_numpy(array)" if hasattr(value, "__array__") else "torch.tensor(value)"
+    kind = type(value).__name__
+    raise FeatureError(f"{what}: a tensor is needed, not {kind}; make one with {way}.")

@@ -7,6 +7,8 @@ import math
 
 import torch
 
+from course_utils.errors import FeatureError, check_tensor
+
 
 @functools.lru_cache(maxsize=32)
 def _spectrogram_transform(
@@ -37,19 +39,20 @@ def spectrogram(
         tensor [..., n_fft // 2 + 1, frames], power (squared amplitude), where frames is time //
         hop_length + 1 if centred, else (time - n_fft) // hop_length + 1.
     Raises:
-        ValueError: if the waveform is empty or a length is not positive.
+        FeatureError: if the waveform is no tensor or empty, or a length is not positive.
     Source:
         `torchaudio.transforms.Spectrogram`.
 
     >>> spectrogram(torch.zeros(1, 65328), n_fft=1024, hop_length=160).shape
     torch.Size([1, 513, 409])
     """
+    check_tensor(waveform, "The spectrogram cannot be computed")
     win_length = n_fft if win_length is None else win_length
     hop_length = win_length // 2 if hop_length is None else hop_length
     if waveform.shape[-1] == 0:
-        raise ValueError("The waveform holds no samples: check how it was read or cut.")
+        raise FeatureError("The waveform holds no samples: check how it was read or cut.")
     if not 0 < win_length <= n_fft or hop_length <= 0:
-        raise ValueError(
+        raise FeatureError(
             f"The window cannot be {win_length} samples long and move by {hop_length}: give a "
             f"win_length from 1 to n_fft ({n_fft}) and a hop_length of 1 or more."
         )
@@ -69,14 +72,20 @@ def to_db(power: torch.Tensor, floor: float = 1e-10) -> torch.Tensor:
     Returns:
         tensor of the same shape, 10 log10(max(power, floor)), in dB.
     Raises:
-        ValueError: if the floor is not positive.
+        FeatureError: if the power is no tensor or negative, or the floor is not positive.
 
     >>> to_db(torch.tensor([1.0, 0.01, 0.0]))
     tensor([   0.,  -20., -100.])
     """
     if floor <= 0:
-        raise ValueError(
+        raise FeatureError(
             f"The floor is {floor}: give one above 0, such as 1e-10, for the logarithm."
+        )
+    check_tensor(power, "Decibels cannot be computed")
+    if power.numel() and power.min() < 0:
+        raise FeatureError(
+            f"Power is never negative, and the least value here is {power.min():.3g}: square a "
+            "waveform first, or give what spectrogram() returned."
         )
     return 10 * torch.log10(power.clamp(min=floor))
 
@@ -90,16 +99,21 @@ def resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     Returns:
         tensor [..., new height, new width].
     Raises:
-        ValueError: if a side is not positive.
+        FeatureError: if the picture is no tensor, or a side is missing or not positive.
     Source:
         `torchvision.transforms.Resize` (bilinear, antialiased).
 
     >>> resize(torch.zeros(1, 513, 128), (80, 80)).shape
     torch.Size([1, 80, 80])
     """
+    check_tensor(picture, "The picture cannot be resized")
+    if not isinstance(size, tuple | list | torch.Size) or len(size) != 2:
+        raise FeatureError(f"The size is {size}: give height and width, such as (80, 80).")
     height, width = size
     if height < 1 or width < 1:
-        raise ValueError(f"A picture of {height} x {width} has no cells: give sizes of 1 or more.")
+        raise FeatureError(
+            f"A picture of {height} x {width} has no cells: give sizes of 1 or more."
+        )
     from torchvision.transforms import Resize
 
     if picture.ndim == 2:
@@ -115,10 +129,14 @@ def decibels_between(signal: torch.Tensor, reference: torch.Tensor) -> float:
     Returns:
         how many dB the mean power of the signal lies above that of the reference; inf or -inf if
         one of them is silent, nan if both are.
+    Raises:
+        FeatureError: if one of them is no tensor.
 
     >>> round(decibels_between(torch.ones(4), 0.1 * torch.ones(4)), 3)
     20.0
     """
+    check_tensor(signal, "The signal has no level")
+    check_tensor(reference, "The reference has no level")
     above, below = float(signal.square().mean()), float(reference.square().mean())
     if above == below == 0:
         return math.nan

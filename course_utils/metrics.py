@@ -61,7 +61,7 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     Returns:
         (low, high), both between 0 and 1.
     Raises:
-        ValueError: if the numbers are no count and total.
+        TrainingError: if the numbers are no count and total.
     Source:
         Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
         the American Statistical Association 22, 1927; computed by scipy.
@@ -71,7 +71,7 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     (0.826, 0.945)
     """
     if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"{correct} of {total} is no accuracy: count clips, one or more.")
+        raise TrainingError(f"{correct} of {total} is no accuracy: count clips, one or more.")
     from scipy.stats import binomtest  # 0.7 s: only where it is needed
 
     low, high = binomtest(correct, total).proportion_ci(method="wilson")

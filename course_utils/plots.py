@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from course_utils.errors import check_tensor
 from course_utils.live import is_live
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def plot_waveform(
     >>> plot_waveform(torch.zeros(1, 160), 16000).get_xlabel()
     'Time (s)'
     """
+    check_tensor(waveform, "The waveform cannot be drawn")
     samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1])[0].numpy()
     ax = ax or _new_axes()
     ax.plot(np.arange(len(samples)) / sample_rate, samples, **{"linewidth": 0.7, **style})
@@ -138,6 +140,7 @@ def plot_spectrum(
     >>> plot_spectrum(torch.zeros(513), 16000).get_xlabel()
     'Frequency (Hz)'
     """
+    check_tensor(levels, "The spectrum cannot be drawn")
     values = levels.detach().cpu().numpy()
     ax = ax or _new_axes()
     frequencies = np.linspace(0, sample_rate / 2, len(values))
@@ -163,13 +166,22 @@ def plot_spectrogram(
         hop_length: in samples.
         range_db: how many dB below the maximum the darkest colour lies.
     Returns:
-        the axes.
+        the axes. Values that look like power are drawn with a warning.
+    Raises:
+        FeatureError: if the levels are no tensor.
 
     >>> import torch
     >>> plot_spectrogram(torch.zeros(1, 513, 10), 16000, 160).get_ylabel()
     'Frequency (Hz)'
     """
+    check_tensor(levels, "The spectrogram cannot be drawn")
     picture = levels.detach().cpu().reshape(-1, *levels.shape[-2:])[0]
+    if picture.min() >= 0 and picture.max() > 0:
+        warnings.warn(
+            "No value of this spectrogram is negative, as in one of power: draw its levels in dB, "
+            "to_db(power).",
+            stacklevel=2,
+        )
     seconds = picture.shape[1] * hop_length / sample_rate
     extent = (0, seconds, 0, sample_rate / 2)
     ax = _draw_matrix(
@@ -197,6 +209,7 @@ def plot_picture(
     >>> plot_picture(torch.zeros(80, 80), ylabel="Mel bin").get_ylabel()
     'Mel bin'
     """
+    check_tensor(picture, "The picture cannot be drawn")
     ax = _draw_matrix(picture.detach().cpu().reshape(picture.shape[-2:]), ax, label)
     ax.set(title=_plain(title), xlabel=xlabel, ylabel=ylabel)
     return ax
@@ -226,6 +239,7 @@ def plot_probabilities(
     >>> plot_probabilities(torch.full((10,), 0.1)).get_ylabel()
     'Probability'
     """
+    check_tensor(probabilities, "The probabilities cannot be drawn")
     values = probabilities.detach().cpu().flatten().numpy()
     ax = ax or _new_axes()
     colours = ["#9ecae1"] * len(values)
@@ -252,6 +266,7 @@ def plot_confusion(
     >>> plot_confusion(torch.eye(10, dtype=torch.long)).get_xlabel()
     'Predicted word'
     """
+    check_tensor(matrix, "The matrix cannot be drawn")
     counts = matrix.detach().cpu().numpy()
     ax = ax or _new_axes(figsize=(4.4, 4.0))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -1,13 +1,15 @@
 """Spectrograms, decibels and pictures."""
 
 import math
+import warnings
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils import audio, features
+from course_utils import audio, features, plots
+from course_utils.errors import CourseError
 from course_utils.paths import data_path
 
 
@@ -82,3 +84,35 @@ def test_wrong_settings_get_a_sentence(wrong):
     settings_given = {"waveform": torch.zeros(1, 100), "n_fft": 1024, "hop_length": 160} | wrong
     with pytest.raises(ValueError, match=r"\.$"):
         features.spectrogram(**settings_given)
+
+
+def test_what_a_beginner_would_try_gets_a_sentence():
+    waveform, sample_rate = audio.load(data_path("demo1.wav"))
+    wrong = {
+        "not float; make one with torch.tensor(value)": lambda: features.to_db(0.5),
+        "not ndarray; make one with torch.from_numpy": lambda: features.to_db(waveform.numpy()),
+        "not list": lambda: features.to_db([1.0, 0.5]),
+        "square a waveform first": lambda: features.to_db(waveform),
+        "give height and width, such as (80, 80)": lambda: features.resize(waveform, 80),
+        "torch.from_numpy(array)": lambda: features.spectrogram(waveform.numpy()),
+        "cannot be drawn: a tensor": lambda: plots.plot_waveform(waveform.numpy(), sample_rate),
+        "drawn: a tensor is needed, not list": lambda: plots.plot_probabilities([0.1, 0.9]),
+        "no level: a tensor is needed": lambda: features.decibels_between(1.0, 2.0),
+        "give the waveform first": lambda: audio.play(sample_rate, waveform),
+        "waveform first, then its rate": lambda: audio.resample(sample_rate, waveform, 8000),
+    }
+    for words, call in wrong.items():
+        with pytest.raises(CourseError) as caught:
+            call()
+        sentence = str(caught.value)
+        assert words in sentence and sentence.endswith(".") and "\n" not in sentence
+
+
+def test_a_spectrogram_of_power_is_drawn_with_a_warning():
+    waveform, sample_rate = audio.load(data_path("demo1.wav"))
+    power = features.spectrogram(waveform)
+    with pytest.warns(UserWarning, match="draw its levels in dB"):
+        plots.plot_spectrogram(power, sample_rate, 512)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.plot_spectrogram(features.to_db(power), sample_rate, 512)

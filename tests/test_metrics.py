@@ -19,7 +19,7 @@ def test_intervals_are_those_of_the_books():
     low, high = metrics.speaker_interval([0.6, 0.7, 0.7, 0.8])
     assert high - low == pytest.approx(2 * 3.1824 * 0.08165 / 2, abs=1e-3)
     assert metrics.speaker_interval([0.9]) is None
-    with pytest.raises(ValueError, match="no accuracy"):
+    with pytest.raises(TrainingError, match="no accuracy"):
         metrics.wilson_interval(3, 0)
 
 
