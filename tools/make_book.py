@@ -123,8 +123,8 @@ def without_local_links(text: str) -> str:
 def lay_together(source: Path) -> list[str]:
     """Write the sources of the book into ``source``; return glossary terms that are nowhere."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(BOOK / "instructor", source / "instructor")
-    shutil.copytree(BOOK / "images", source / "images")
+    for folder in ("instructor", "images", "sheets"):
+        shutil.copytree(BOOK / folder, source / folder)
     for path in [BOOK / "conf.py", *BOOK.glob("*.md")]:
         shutil.copy(path, source)
     for name, original in PAGES.items():
