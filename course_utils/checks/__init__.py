@@ -1,6 +1,6 @@
 """The checks of the exercises: `checks.ch05.ex2(answer)` says whether an answer is right.
 
-`checks.ch05.progress()` prints how many of the chapter's exercises are done.
+`checks.ch05.progress()` says how many of the chapter's exercises are done.
 """
 
 import functools
