@@ -184,8 +184,15 @@ def test_six_questions_a_chapter_one_of_them_a_prediction() -> None:
         assert part[0].count("*Answer.*") == 6
 
 
+def sections(chapter: Path) -> list[str]:
+    """The numbers of a chapter's sections."""
+    cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    return re.findall(r"^## (\d\.\d+) ", text, flags=re.MULTILINE)
+
+
 def section_minutes(chapter: Path) -> dict[str, int]:
-    """What the teacher's notes say, by the number of the section that they follow."""
+    """What the teacher's notes say together, by the number of the section that they follow."""
     minutes: dict[str, int] = {}
     section = ""
     for cell in json.loads(chapter.read_text(encoding="utf-8"))["cells"]:
@@ -193,7 +200,7 @@ def section_minutes(chapter: Path) -> dict[str, int]:
         if heading := re.match(r"## (\d\.\d+) ", text):
             section = heading[1]
         if note := re.match(r"\*For the teacher, (\d+) min", text):
-            minutes[section] = int(note[1])
+            minutes[section] = minutes.get(section, 0) + int(note[1])
     return minutes
 
 
@@ -204,10 +211,16 @@ def test_what_the_cut_list_saves_is_what_the_sections_take() -> None:
         (KIT / "plan.md").read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )
-    assert len(rows) >= 4
-    for section, words, saved in rows:
-        whole = not words.startswith("beyond") and section != "1.7"  # 1.7 shares its note
-        assert int(saved) == minutes[section] if whole else int(saved) < minutes[section]
+    assert len(rows) >= 8
+    for section, _, saved in rows:
+        assert int(saved) == minutes[section], section
+
+
+def test_every_section_of_the_plan_is_one_of_its_chapter() -> None:
+    there = {section for path in CHAPTERS for section in sections(path)}
+    plan = (KIT / "plan.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\d.])(\d\.\d{1,2})(?![\d.]* (?:MB|GB))", plan)) - {"2.7"}
+    assert named - there == set()
 
 
 def test_the_commands_of_the_assignments_are_ones_that_the_course_has() -> None:
