@@ -15,6 +15,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from course_utils.__main__ import calm_threads
+
 CHAPTERS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NAMES = [path.stem[:2] for path in CHAPTERS]
 pytestmark = pytest.mark.slow
@@ -33,6 +35,7 @@ def run(chapter: Path, work: Path, threads: int, without: str = "none") -> list[
     environment = {name: text for name, text in os.environ.items() if name not in hidden}
     environment |= {"COURSE_WORK": str(work), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    calm_threads(environment)  # two chapters at a time on two cores: their threads must not spin
     resources = {"metadata": {"path": str(work)}}
     client = NotebookClient(notebook, timeout=500, kernel_name="python3", resources=resources)
     client.execute(env=environment)
