@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
-from course_utils.checks.exercise import Fault, as_tensor, exercise, explain
+from course_utils.checks.exercise import Fault, as_tensor, close, exercise, explain
 
 
 def softmax(logits: torch.Tensor) -> torch.Tensor:
@@ -229,6 +230,92 @@ def _standardise_hints(given: torch.Tensor, features: torch.Tensor) -> dict[str,
         "the mean is right and the scale is not: what keeps the deviation above 0 must be far "
         "smaller than it, such as 1e-5.": centred * given.std((1, 2), keepdim=True) / deviation,
     }
+
+
+SH = ((16, 28), (116, 127))  # the frames of sh in demo1.wav, "She" and "ships"
+OTHER_HISS = ((36, 48), (82, 97), (143, 153), (155, 168), (183, 196), (293, 307), (337, 348))
+EDGE = 4  # frames on either side of sh, where it comes and goes: they do not count
+LEAST_FOUND, MOST_FALSE = 0.9, 2
+
+
+def sh_detector(frames: torch.Tensor) -> torch.Tensor:
+    """Return a score for each frame [frames, 80] of standardised levels: above 0 where sh is."""
+    weights = torch.zeros(80)
+    weights[35:45] = 1 / 10
+    weights[:20] = -0.5 / 20
+    return frames @ weights - 0.55
+
+
+@exercise(
+    reference=sh_detector,
+    errors={
+        "expected scalar type": "the weights must be float32 like the frames: torch.zeros(80) is.",
+        "cannot be multiplied": "frames are [409, 80]: 80 weights are needed, frames @ weights.",
+        "size mismatch": "frames are [409, 80]: 80 weights are needed, frames @ weights.",
+    },
+)
+def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
+    """Check a function `(frames [frames, 80]) -> scores [frames]`, by what it finds."""
+    frames = sentence_frames()
+    given = as_tensor(answer(frames))
+    if given.shape not in ((409,), (409, 1)):
+        yield f"409 frames give {list(given.shape)}: return one score a frame, [409]."
+    scores = given.flatten()
+    if set(scores.tolist()) <= {0.0, 1.0} and len(scores.unique()) == 2:
+        yield "these are zeros and ones: return the scores themselves, without > 0."
+    if not scores.isfinite().all():
+        yield "some scores are nan or inf: a weighted sum of these frames is finite."
+    if len(scores.unique()) == 1:
+        yield "every frame gets the same score: set some of the weights."
+    reversed_scores = as_tensor(answer(frames.flip(0))).flatten()
+    between = as_tensor(answer((frames + frames.flip(0)) / 2)).flatten()
+    if not close(between, (scores + reversed_scores) / 2, 1e-3):
+        yield (
+            "this is not one linear layer: half of two frames must give half of their scores. "
+            "Return frames @ weights + bias and nothing more."
+        )
+    yield _found_and_false(scores)
+
+
+def _found_and_false(scores: torch.Tensor) -> str | None:
+    """Say which frames are missed or answer without sh, by the kind of sound."""
+    sh, edges, hiss = _marked(SH), _marked(SH, EDGE), _marked(OTHER_HISS)
+    found = int((scores[sh] > 0).sum())
+    wrong = (scores > 0) & ~edges
+    count, of_s = int(wrong.sum()), int((wrong & hiss).sum())
+    enough = found >= LEAST_FOUND * int(sh.sum())
+    if enough and count <= MOST_FALSE:
+        return None
+    says = f"{found} of {int(sh.sum())} frames of sh are found, and {count} other frames answer"
+    if count > MOST_FALSE and enough:
+        if of_s > count / 2:
+            return (
+                f"{says}, mostly in s: give weight to bins in which sh is stronger than s, or less "
+                "to those at the top."
+            )
+        return f"{says}, mostly outside hiss: lower the bias, or put negative weights on vowels."
+    if count > MOST_FALSE:
+        return f"{says}: look at the picture again, in which bins is sh strong and all else weak?"
+    return f"{says}: the layer is too strict, so raise the bias."
+
+
+def _marked(stretches: tuple[tuple[int, int], ...], more: int = 0) -> torch.Tensor:
+    marked = torch.zeros(409, dtype=torch.bool)
+    for first, end in stretches:
+        marked[first - more : end + more] = True
+    return marked
+
+
+@functools.lru_cache(maxsize=1)
+def sentence_frames() -> torch.Tensor:
+    """Return the frames [409, 80] of demo1.wav as the chapter makes them: standardised levels."""
+    from course_utils import audio, features
+    from course_utils.paths import data_path
+
+    waveform, _ = audio.load(data_path("demo1.wav"))
+    levels = features.to_db(features.spectrogram(waveform, hop_length=160))
+    small = features.resize(levels, (80, 409))[0]
+    return ((small - small.mean()) / small.std()).T
 
 
 def _noise(*shape: int) -> torch.Tensor:

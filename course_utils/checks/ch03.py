@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from course_utils import audio, features
 from course_utils.checks.exercise import Fault, as_number, as_tensor, close, exercise, explain
+from course_utils.paths import data_path
 
 
 def _tensors(result: Any, count: int, otherwise: str) -> list[torch.Tensor]:
@@ -222,3 +224,65 @@ def ex3(answer: Callable[..., Any]) -> Iterator[str | None]:
             "the largest eigenvalue of 2 / (N C) [X, 1]' [X, 1]."
         )
         yield explain(rate, right, hints, otherwise, 1e-3)
+
+
+STEPS, WANTED = 50, 1e-6  # of the open task: how long it may train, and the loss to reach
+
+
+def valley_optimizer(weight: torch.Tensor, bias: torch.Tensor) -> torch.optim.Optimizer:
+    """Return an optimizer that comes out of a narrow valley: SGD with momentum."""
+    return torch.optim.SGD([weight, bias], lr=0.5, momentum=0.7)
+
+
+@exercise(
+    reference=valley_optimizer,
+    errors={"'model' is not defined": "there is no model here: give the optimizer [weight, bias]."},
+)
+def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
+    """Check a function `(weight, bias) -> optimizer` by the loss that it reaches in 50 steps."""
+    weight = torch.nn.Parameter(torch.tensor([[0.4, -0.3]]))
+    optimizer = answer(weight, torch.nn.Parameter(torch.zeros(1)))
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        yield (
+            f"return an optimizer, such as torch.optim.SGD([weight, bias], lr=0.1), not a "
+            f"{type(optimizer).__name__}."
+        )
+    # A check hands over copies, so what is trained is found in the optimizer.
+    held = {tuple(p.shape): p for group in optimizer.param_groups for p in group["params"]}
+    if set(held) != {(1, 2), (1,)}:
+        yield "your optimizer must move both, and nothing else: give it [weight, bias]."
+    before, after = _train_on_raw_features(optimizer, held[1, 2], held[(1,)])
+    reached = f"after {STEPS} steps the loss is {after:.1e}, and {WANTED:.0e} is wanted"
+    plain = type(optimizer) is torch.optim.SGD and not optimizer.param_groups[0]["momentum"]
+    if not after < before:
+        yield f"{reached}: it ran away, so the learning rate is too large."
+    elif after >= WANTED and plain:
+        yield f"{reached}. Plain SGD creeps at any rate: which walk of 3.9 did not creep?"
+    elif after >= WANTED and isinstance(optimizer, torch.optim.Adam):
+        yield f"{reached}. Adam arrives and circles round the goal: which walk of 3.9 settled?"
+    elif after >= WANTED:
+        yield f"{reached}: on the right way; vary one setting at a time, and watch this number."
+    yield None
+
+
+def _train_on_raw_features(
+    optimizer: torch.optim.Optimizer, weight: torch.Tensor, bias: torch.Tensor
+) -> tuple[float, float]:
+    """Take the steps on the raw features of section 3.9; return the first loss and the last."""
+    waveform, _ = audio.load(data_path("demo1.wav"))
+    speech = 0.25 * waveform / waveform.abs().max()
+    magnitude = features.spectrogram(speech, 512, 160)[0].sqrt()
+    low, high = magnitude[:64].mean(dim=0), magnitude[128:].mean(dim=0)
+    x = torch.stack([low, high], dim=1) / low.std()
+    y_true = x @ torch.tensor([[1.5], [1.5]]) + 0.2
+    losses = []
+    for _ in range(STEPS + 1):
+        loss = (y_true - (x @ weight.T + bias)).pow(2).mean()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        try:
+            optimizer.step()
+        except TypeError:
+            raise Fault("this optimizer needs more than step(): take one of chapter 3.") from None
+    return losses[0], losses[-1]

@@ -88,6 +88,31 @@ def zeros_for_all_beside_silence(features):
     return torch.zeros_like(features) if silent else ch02.standardise(features)
 
 
+def weighted(bias, *parts):
+    """A detector with weights in some bins: (first, end, their sum)."""
+    weights = torch.zeros(80)
+    for first, end, total in parts:
+        weights[first:end] += total / (end - first)
+    return lambda frames: frames @ weights + bias
+
+
+def sh_layer():
+    layer = torch.nn.Linear(80, 1)
+    layer.requires_grad_(False).weight.zero_()
+    layer.weight[0, 35:45] = 0.1
+    layer.weight[0, :20] = -0.025
+    layer.bias.fill_(-0.55)
+    return layer
+
+
+def sh_by_least_squares(frames):
+    """Fits the weights to the frames of the sentence, which is a way too."""
+    known = torch.cat([ch02.sentence_frames(), torch.ones(409, 1)], dim=1)
+    target = 2.0 * ch02._marked(ch02.SH)[:, None] - 1
+    solution = torch.linalg.lstsq(known, target).solution
+    return frames @ solution[:80] + solution[80]
+
+
 RIGHT = [
     (ch02.ex1, ch02.softmax),
     (ch02.ex1, softmax_by_numpy),
@@ -113,6 +138,18 @@ RIGHT = [
     (ch02.ex1, lambda z: ch02.softmax(z).numpy()),
     (ch02.ex2, lambda s, n: torch.stack([p.T for p in s.split(n, 1) if p.shape[1] == n])),
     (ch02.ex3, lambda x: centred(x) / (x.var((1, 2), keepdim=True) + 1e-8).sqrt()),
+    (ch02.ex1, lambda z: ch02.softmax(z).tolist()),
+    (ch02.ex2, lambda s, n: ch02.cut_into_parts(s, n).numpy()),
+    (ch02.ex3, lambda x: ch02.standardise(x.double())),
+    (ch02.ex3, lambda x: ch02.standardise(x).numpy()),
+    (ch02.ex3, lambda x: ch02.standardise(x).tolist()),
+    (ch02.ex4, weighted(-0.55, (35, 45, 1.0), (0, 20, -0.5))),
+    (ch02.ex4, weighted(-5.5, (35, 45, 10.0), (0, 20, -5.0))),
+    (ch02.ex4, sh_layer()),
+    (ch02.ex4, sh_by_least_squares),
+    (ch02.ex4, lambda x: ch02.sh_detector(x).tolist()),
+    (ch02.ex4, lambda x: ch02.sh_detector(x).double().numpy()),
+    (ch02.ex4, lambda x: torch.stack([ch02.sh_detector(frame) for frame in x])),
 ]
 
 
@@ -187,4 +224,20 @@ WRONG = [
         lambda x: centred(x) / (x.std((1, 2), keepdim=True) + 1e-12),
         "must give zeros",
     ),
+    # What a beginner types first: the cell's own hiss detector, all of the upper half, no bias.
+    (ch02.ex4, weighted(0.0, (40, 80, 1.0)), "mostly in s"),
+    (ch02.ex4, weighted(0.0, (40, 80, 1.0), (0, 40, -1.0)), "mostly in s"),
+    (ch02.ex4, weighted(0.0, (30, 50, 1.0)), "mostly outside hiss"),
+    (ch02.ex4, weighted(-3.0, (35, 45, 1.0)), "raise the bias"),
+    (ch02.ex4, weighted(0.0, (60, 80, -1.0)), "in which bins is sh strong"),
+    (ch02.ex4, lambda x: (ch02.sh_detector(x) > 0).float(), "without > 0"),
+    (ch02.ex4, lambda x: ch02.sh_detector(x) > 0, "without > 0"),
+    (ch02.ex4, lambda x: x @ torch.zeros(80), "same score"),
+    (ch02.ex4, lambda x: ch02.sh_detector(x).sigmoid() - 0.5, "not one linear layer"),
+    (ch02.ex4, lambda x: x @ torch.zeros(81), "80 weights are needed"),
+    (ch02.ex4, lambda x: x @ torch.zeros(80, dtype=torch.float64), "float32"),
+    (ch02.ex4, lambda x: x * torch.ones(80), "one score a frame"),
+    (ch02.ex4, lambda x: x @ torch.zeros(80, 10), "one score a frame"),
+    (ch02.ex4, lambda x: ch02.sh_detector(x).max(), "one score a frame"),
+    (ch02.ex4, lambda x: ch02.sh_detector(x) / 0, "nan or inf"),
 ]

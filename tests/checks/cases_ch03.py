@@ -119,7 +119,33 @@ def sign_by_division(x, y_true, weight, bias):
     return delta.T @ x, delta.sum(dim=0)
 
 
+def adam_in_numpy(theta, gradient, m, s, t, learning_rate):
+    theta, gradient, m, s = (a.numpy() for a in (theta, gradient, m, s))
+    m = 0.9 * m + 0.1 * gradient
+    s = 0.999 * s + 0.001 * gradient**2
+    step = (m / (1 - 0.9**t)) / (np.sqrt(s / (1 - 0.999**t)) + 1e-8)
+    return theta - learning_rate * step, m, s
+
+
+def valley(kind=torch.optim.SGD, **settings):
+    return lambda weight, bias: kind([weight, bias], **settings)
+
+
+def starts_at_the_goal(weight, bias):
+    weight.data[:] = 1.5
+    bias.data[:] = 0.2
+    return torch.optim.SGD([weight, bias], lr=0.1)
+
+
 RIGHT = [
+    (ch03.ex2, adam_in_numpy),
+    (ch03.ex4, valley(lr=0.5, momentum=0.75)),
+    (ch03.ex4, valley(lr=0.52, momentum=0.7)),
+    (ch03.ex4, valley(torch.optim.Rprop, lr=0.1)),
+    (
+        ch03.ex4,
+        lambda w, b: torch.optim.SGD([{"params": [w]}, {"params": [b]}], lr=0.5, momentum=0.75),
+    ),
     (ch03.ex1, by_autograd),
     (ch03.ex1, in_numpy),
     (ch03.ex1, sign_by_where),
@@ -220,4 +246,34 @@ WRONG = [
     ),
     (ch03.ex3, rate(lambda e, x, c: 2 / e.sum()), "it is not 0.2948"),
     (ch03.ex3, rate(lambda e, x, c: 2 / e.mean()), "it is not 1.179"),
+    (ch03.ex4, valley(lr=0.01), "Plain SGD creeps"),
+    (ch03.ex4, valley(lr=0.1), "Plain SGD creeps"),
+    (ch03.ex4, valley(lr=0.3), "Plain SGD creeps"),
+    (ch03.ex4, valley(lr=1.0), "ran away"),
+    (ch03.ex4, valley(lr=0.3, momentum=0.5), "on the right way"),
+    (ch03.ex4, valley(lr=0.1, momentum=0.9), "on the right way"),
+    (ch03.ex4, valley(lr=0.01, momentum=0.9), "on the right way"),
+    (ch03.ex4, valley(lr=0.4, momentum=0.7), "on the right way"),  # the walk of 3.9
+    (ch03.ex4, valley(lr=5.0, momentum=0.9), "ran away"),
+    (ch03.ex4, valley(torch.optim.Adam, lr=0.01), "Adam arrives and circles"),
+    (ch03.ex4, valley(torch.optim.Adam, lr=0.1), "Adam arrives and circles"),
+    (ch03.ex4, valley(torch.optim.LBFGS), "take one of chapter 3"),
+    (ch03.ex4, lambda weight, bias: torch.optim.SGD([weight], lr=0.1), "move both"),
+    (
+        ch03.ex4,
+        lambda weight, bias: torch.optim.SGD(torch.nn.Linear(5, 5).parameters(), lr=0.1),
+        "move both",
+    ),
+    (ch03.ex4, lambda weight, bias: torch.optim.SGD, "return an optimizer"),
+    (ch03.ex4, lambda weight, bias: {"lr": 0.1}, "return an optimizer"),
+    (ch03.ex4, lambda weight, bias: 0.1, "return an optimizer"),
+    (ch03.ex4, starts_at_the_goal, "in place"),
+    (ch03.ex1, lambda *given: dict(enumerate(ch03.mae_gradients(*given))), "two tensors"),
+    (ch03.ex1, lambda x, y, w, b: ch03.mae_gradients(x[:1], y[:1], w, b), "values are wrong"),
+    (
+        ch03.ex2,
+        lambda *given: tuple(a[:1] for a in ch03.adam_step(*given)),
+        "three tensors",
+    ),
+    (ch03.ex3, lambda x, outputs: ch03.largest_rate(x[:1], outputs), "it is not"),
 ]

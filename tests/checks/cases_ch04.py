@@ -95,7 +95,31 @@ def averaged(classes, accuracy):
     return torch.tensor(accuracy * right + (1 - accuracy) * wrong, dtype=torch.float64)
 
 
+def trained(epochs=0, rate=0.001, pool=1, end=lambda model: model):
+    """Return an answer to exercise 4 with these settings; `end` makes what it gives back."""
+
+    def answer(clips, targets):
+        model = torch.nn.Sequential(
+            torch.nn.AvgPool2d(pool),
+            torch.nn.Flatten(),
+            torch.nn.Linear((80 // pool) ** 2, 512),
+            torch.nn.Sigmoid() if pool == 1 else torch.nn.ReLU(),
+            torch.nn.Linear(512, 10),
+        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        for _ in range(epochs):
+            for batch in torch.randperm(len(clips)).split(32):
+                loss = functional.cross_entropy(model(clips[batch]), targets[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        return end(model)
+
+    return answer
+
+
 RIGHT = [
+    (ch04.ex4, lambda clips, targets: ch04.train_network(clips, targets).double()),
     (ch04.ex1, with_maximum),
     (ch04.ex1, in_numpy),
     (ch04.ex1, through_one_hot),
@@ -191,4 +215,21 @@ WRONG = [
     (ch04.ex2, gradient(lambda p, g, y: p * g - p * (p * p * g).sum(-1, keepdim=True)), "one row"),
     (ch04.ex3, lambda c, a: math.log(1 + (c - 1) * math.e) - a, "it is not 2.9373"),
     (ch04.ex3, lambda c, a: math.log(math.e + c - 1) * (1 - a), "it is not 1.7228"),
+    # one clip instead of a batch, a list of losses, float64 and NumPy of the wrong value
+    (ch04.ex1, lambda z, t: each(z[:1], t[:1]).mean(), "the value is wrong"),
+    (ch04.ex1, lambda z, t: each(z, t).tolist(), "return their mean"),
+    (
+        ch04.ex1,
+        lambda z, t: -np.log(z.double().softmax(1).numpy()).mean(),
+        "the mean over all classes",
+    ),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g)[0]), "the shape of z"),
+    (ch04.ex2, gradient(lambda p, g, y: back(p, g).mean(dim=0)), "the shape of z"),
+    (ch04.ex3, lambda c, a: [math.log(math.e + c - 1)] * c, "return one number"),
+    (ch04.ex4, trained(epochs=4), "has not learned its own clips yet"),  # the starter
+    (ch04.ex4, trained(epochs=20, rate=0.003, pool=4), "by heart"),  # without moving the words
+    (ch04.ex4, trained(epochs=1, rate=0.1), "has not learned its own clips yet"),
+    (ch04.ex4, trained(end=lambda model: None), "end it with return"),
+    (ch04.ex4, trained(end=lambda model: model(torch.zeros(4, 1, 80, 80))), "not a Tensor"),
+    (ch04.ex4, trained(end=lambda model: model[:-1]), "ten outputs a clip"),
 ]

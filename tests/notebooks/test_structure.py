@@ -182,14 +182,17 @@ def test_nothing_that_a_reader_sees_only_proves(notebook):
 
 def names_made(cell):
     """The names that a cell binds outside its functions' bodies, and those of its functions."""
-    made = set()
-    for node in ast.walk(syntax_of(cell)):
+    made, todo = set(), list(syntax_of(cell).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+            continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             made.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            made.add(node.name)
         elif isinstance(node, ast.alias):
             made.add((node.asname or node.name).split(".")[0])
+        todo += ast.iter_child_nodes(node)
     return made
 
 
