@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
 import numpy as np
+from collections.abc import Sequence
 
 if TYPE_CHECKING:
     import torch
