@@ -8,17 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from collections.abc import Sequence
+import torch
+
+from course_utils import plots
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 MOST_DOTS = 32  # of a column in a drawing of a network; more could not be told apart
 MOST_LINES = 160  # between two columns
 if TYPE_CHECKING:
-    import torch
+    from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -520,4 +525,253 @@ def draw_loss_scales(classes: int = 10) -> Figure:
         ax.set(title=title, xlim=(-0.3, 1.6), ylim=(-0.2, 3.5), xticks=[])
         ax.spines[["right", "top", "bottom"]].set_visible(False)
     axes[0].set_ylabel("Loss (nat)")
+    return figure
+
+
+def tone_and_alias(frequency: float, sample_rate: int = 16_000) -> Axes:
+    """Draw a tone, its samples, and the lowest tone that goes through the same samples.
+
+    Args:
+        frequency: of the tone, in Hz.
+        sample_rate: samples per second, in Hz.
+    Returns:
+        the axes.
+    Used in chapter 1.
+
+    >>> tone_and_alias(10_000).get_xlabel()
+    'Time (ms)'
+    """
+    import matplotlib.pyplot as plt
+
+    alias = abs(frequency - sample_rate * round(frequency / sample_rate))
+    smooth = torch.linspace(0, 1, 1001)  # 1 ms
+    dots = torch.arange(0, 1, 1000 / sample_rate)
+    _, ax = plt.subplots()
+    for hz, style in ((frequency, "-"), (alias, "--")):
+        values = torch.cos(2 * math.pi * hz / 1000 * smooth)
+        ax.plot(smooth, values, style, linewidth=1.2, label=f"{hz:,.0f} Hz")
+    ax.plot(dots, torch.cos(2 * math.pi * frequency / 1000 * dots), "ko", label="samples")
+    ax.set(title=f"{sample_rate:,} samples a second", xlabel="Time (ms)", ylabel="Amplitude")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def frame_and_cosine(frame: torch.Tensor, k: int) -> Axes:
+    """Draw a frame with a cosine of k swings, and below their product with its sum.
+
+    Args:
+        frame: tensor [time] in [-1, 1].
+        k: how often the cosine swings in the frame.
+    Returns:
+        the axes of the product.
+    Used in chapter 1.
+
+    >>> frame_and_cosine(torch.ones(64), k=2).get_title()
+    'their product: it adds up to 0.0'
+    """
+    import matplotlib.pyplot as plt
+
+    n = torch.arange(len(frame)).double()
+    cosine = torch.cos(2 * math.pi * k * n / len(frame))
+    product = frame.double() * cosine
+    total = round(float(product.sum()), 1) + 0.0  # never -0.0
+    _, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 3.6))
+    above.plot(n, frame, linewidth=0.9, label="frame")
+    above.plot(n, 0.5 * cosine, linewidth=1.2, label="cosine (half size)")
+    above.set(title=f"frame and cosine, k = {k}", ylabel="Amplitude")
+    above.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    for sign, colour in ((1, "#1a7f37"), (-1, "#b3261e")):
+        part = sign * (sign * product).clamp(min=0)
+        below.fill_between(n, part, color=colour, label="above zero" if sign > 0 else "below zero")
+    below.axhline(0, color="black", linewidth=0.6)
+    below.set(title=f"their product: it adds up to {total}", xlabel="Sample n", ylabel="Product")
+    below.set_ylim(-0.55, 0.55)
+    below.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    below.margins(x=0)
+    return below
+
+
+def frames_and_windows(
+    waveform: torch.Tensor, start: int, n_fft: int, hop_length: int, count: int = 3
+) -> Axes:
+    """Draw a piece of a waveform at 16 kHz, its first frames as brackets, and their windows.
+
+    Args:
+        waveform: tensor [1, time].
+        start: the sample at which the first frame begins.
+        n_fft, hop_length: the length of a frame, and the step to the next one, in samples.
+        count: how many frames.
+    Returns:
+        the axes.
+    Used in chapter 1.
+
+    >>> frames_and_windows(torch.zeros(1, 4000), 0, 1024, 512).get_xlabel()
+    'Sample'
+    """
+    import matplotlib.pyplot as plt
+
+    end = start + n_fft + (count - 1) * hop_length
+    samples = waveform[0, start:end]
+    scale = 1 / max(float(samples.abs().max()), 1e-9)
+    _, ax = plt.subplots(figsize=(8, 3.2))
+    ax.plot(range(start, end), scale * samples, color="0.6", linewidth=0.7)
+    for number in range(count):
+        first, colour, height = start + number * hop_length, f"C{number}", 1.25 + 0.3 * number
+        ax.plot(range(first, first + n_fft), torch.hann_window(n_fft), color=colour)
+        arrow = {"arrowstyle": "|-|, widthA=0.3, widthB=0.3", "color": colour}
+        ax.annotate("", (first, height), (first + n_fft, height), arrowprops=arrow)
+        label = f"frame {number}: starts at {first:,}"
+        ax.text(first + n_fft / 2, height + 0.06, label, ha="center", color=colour)
+    ax.set(title=f"Frames of {n_fft:,} samples, hop {hop_length}", xlabel="Sample")
+    ax.set(ylabel="Amplitude, window", ylim=(-1.1, 1.35 + 0.3 * count), xlim=(start - 20, end + 20))
+    ax.set_yticks([-1, 0, 1])
+    return ax
+
+
+def draw_lenet() -> Figure:
+    """Draw LeNet-5 as a row of squares and bars with their names and sizes. Used in chapter 6.
+
+    Returns:
+        the figure.
+
+    >>> len(draw_lenet().axes)
+    1
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    figure, ax = plt.subplots(figsize=(9.0, 2.8))
+    maps = {"word": (1, 32), "C1": (6, 28), "S2": (6, 14), "C3": (16, 10), "S4": (16, 5)}
+    left = 0.0
+    for name, (count, side) in maps.items():
+        shift = 1.6 if count > 1 else 0.0
+        for number in range(count):
+            corner = (left + number * shift, -side / 2 - number * shift / 3)
+            ax.add_patch(Rectangle(corner, side, side, facecolor="#9ecae1", edgecolor="#08519c"))
+        width = side + (count - 1) * shift
+        size = f"{side} x {side}" if count == 1 else f"{count} x {side} x {side}"
+        ax.text(left + width / 2, 19, name, ha="center", weight="bold")
+        ax.text(left + width / 2, -26, size, ha="center")
+        left += width + 9
+    for name, count in {"C5": 120, "F6": 84, "output": 10}.items():
+        height = count / 4
+        ax.add_patch(Rectangle((left, -height / 2), 3, height, facecolor="#fdae6b"))
+        ax.text(left + 1.5, 19, name, ha="center", weight="bold")
+        ax.text(left + 1.5, -26, f"{count}", ha="center")
+        left += 16
+    ax.set(xlim=(-2, left), ylim=(-29, 24))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return figure
+
+
+def draw_maps(layers: Mapping[str, torch.Tensor]) -> Figure:
+    """Draw feature maps as small pictures, a row a layer, at most eight of each. Used in chapter 6.
+
+    Args:
+        layers: the maps [channels, height, width] of each layer, by its name.
+    Returns:
+        the figure.
+
+    >>> import torch
+    >>> len(draw_maps({"C1": torch.rand(6, 28, 28), "C3": torch.rand(16, 10, 10)}).axes)
+    16
+    """
+    import matplotlib.pyplot as plt
+
+    size = (9.0, 1.1 * len(layers) + 0.3)
+    figure, axes = plt.subplots(len(layers), 8, figsize=size, squeeze=False)
+    for row, (name, maps) in zip(axes, layers.items(), strict=True):
+        for ax in row:
+            ax.set(xticks=[], yticks=[], frame_on=False)
+        for ax, one in zip(row, maps, strict=False):
+            ax.imshow(one, origin="lower", vmin=float(maps.min()), vmax=float(maps.max()))
+        row[0].set_ylabel(f"{name}\n{maps.shape[1]} x {maps.shape[2]}")
+    figure.supxlabel("Time, in each map; frequency upwards")
+    return figure
+
+
+def draw_kernel_and_map(
+    start: torch.Tensor, trained: torch.Tensor, word: torch.Tensor, response: torch.Tensor
+) -> Figure:
+    """Draw a kernel before and after training, a word, and the kernel's map of it, in a row.
+
+    Used in chapter 6.
+
+    Args:
+        start, trained: the kernel's numbers [height, width].
+        word: its picture [height, width].
+        response: the map [height, width] before the activation, without what silence gives.
+    Returns:
+        the figure.
+
+    >>> import torch
+    >>> figure = draw_kernel_and_map(*(torch.rand(n, n) for n in (5, 5, 32, 28)))
+    >>> [ax.get_title() for ax in figure.axes]
+    ['Kernel at the start', 'Kernel, trained', 'Word', 'Map, against silence']
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(10.0, 2.9))
+    largest = float(trained.abs().max())
+    for ax, kernel in zip(axes, (start, trained), strict=False):
+        ax.imshow(kernel, origin="lower", cmap="RdBu_r", vmin=-largest, vmax=largest)
+        for row, values in enumerate(kernel.tolist()):
+            for column, value in enumerate(values):
+                colour = "white" if abs(value) > 0.6 * largest else "black"
+                ax.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour)
+    axes[2].imshow(word, origin="lower")
+    most = float(response.abs().max())
+    axes[3].imshow(response, origin="lower", cmap="RdBu_r", vmin=-most, vmax=most)
+    titles = ("Kernel at the start", "Kernel, trained", "Word", "Map, against silence")
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set(title=title, xticks=[], yticks=[], xlabel="Time")
+    axes[0].set_ylabel("Frequency")
+    return figure
+
+
+def draw_answer(picture: torch.Tensor, probabilities: torch.Tensor, title: str) -> Figure:
+    """Draw the picture of a word, and beside it what a network answers. Used in chapter 6.
+
+    Args:
+        picture: the word [1, height, width] or [1, 1, height, width].
+        probabilities: of the ten digits [10].
+        title: of the picture.
+    Returns:
+        the figure.
+
+    >>> import torch
+    >>> len(draw_answer(torch.rand(1, 32, 32), torch.full((10,), 0.1), "A word").axes)
+    3
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 2.4))
+    plots.plot_picture(picture, axes[0], title, ylabel="Band", label="10 dB")
+    plots.plot_probabilities(probabilities, axes[1], "Probability of each word")
+    return figure
+
+
+def draw_runners(runners: Mapping[str, Sequence[Any]]) -> Figure:
+    """Draw the accuracy of trained networks as dots, a row a kind of network. Used in chapter 6.
+
+    Args:
+        runners: the networks of each kind, by its name; each has its accuracy as `right`.
+    Returns:
+        the figure.
+
+    >>> from types import SimpleNamespace
+    >>> draw_runners({"LeNet-5": [SimpleNamespace(right=0.8)]}).axes[0].get_xlabel()
+    'Accuracy on the test clips'
+    """
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6.4, 2.2))
+    for place, (name, networks) in enumerate(runners.items()):
+        right = [network.right for network in networks]
+        ax.plot(right, len(right) * [place], "osd^"[place % 4], label=name)
+        ax.plot(2 * [sum(right) / len(right)], [place - 0.25, place + 0.25], color=f"C{place}")
+    ax.set_yticks(range(len(runners)), list(runners))
+    ax.set(title="Three seeds of each, and their mean", xlabel="Accuracy on the test clips")
+    ax.set(xlim=(0.5, 1.0), ylim=(-0.6, len(runners) - 0.4))
     return figure

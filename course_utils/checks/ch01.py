@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from course_utils.checks.exercise import as_number, as_tensor, exercise, explain
+from course_utils import features
+from course_utils.checks.exercise import as_number, as_numbers, as_tensor, exercise, explain
 
 
 def level_db(waveform: torch.Tensor) -> torch.Tensor:
@@ -110,3 +111,64 @@ def ex3(answer: Callable[..., Any]) -> Iterator[str | None]:
         }
         otherwise = "the values differ: window first, then rfft, then the squared absolute value."
         yield explain(given, wanted, hints, otherwise)
+
+
+def two_tones_two_clicks() -> torch.Tensor:
+    """Return the sound of exercise 4: one second, [1, 16000], at 16 kHz.
+
+    Tones at 1,000 and 1,080 Hz, and clicks at samples 8,000 and 8,480.
+    """
+    seconds = torch.arange(16_000, dtype=torch.float64) / 16_000
+    sound = 0.1 * torch.sin(2 * torch.pi * 1000 * seconds)
+    sound += 0.1 * torch.sin(2 * torch.pi * 1080 * seconds)
+    sound[8000] += 0.7
+    sound[8480] += 0.7
+    return sound.float()[None]
+
+
+def _valley(levels: torch.Tensor, first: int, last: int) -> float:
+    """Return how many dB the lowest level lies below the lower one of two ends."""
+    return float(levels[[first, last]].min() - levels[first : last + 1].min())
+
+
+def valleys(n_fft: int, hop_length: int) -> tuple[float, float]:
+    """Return how deep, in dB, the valleys between two tones and two clicks are in a spectrogram."""
+    power = features.spectrogram(two_tones_two_clicks(), n_fft, hop_length)[0]
+    clicks_begin = (8000 - n_fft // 2) // hop_length  # frames before see tones alone
+    rows = features.to_db(power[:, max(clicks_begin // 4, 1) : max(clicks_begin, 2)].mean(dim=1))
+    columns = features.to_db(power[power.shape[0] // 2 :].mean(dim=0), floor=1e-20)
+    tones = _valley(rows, round(1000 * n_fft / 16_000), round(1080 * n_fft / 16_000))
+    return tones, _valley(columns, round(8000 / hop_length), round(8480 / hop_length))
+
+
+@exercise(reference=[640, 128])
+def ex4(answer: Any) -> Iterator[str | None]:
+    """Check two numbers, n_fft and hop_length, by what the spectrogram then shows."""
+    numbers = as_numbers(answer, 2)
+    if not all(number >= 1 and number == int(number) for number in numbers):
+        yield "n_fft and hop_length are counted in samples: whole numbers, 1 or more."
+    n_fft, hop_length = map(int, numbers)
+    if n_fft > 8000:
+        yield f"a window of {n_fft} samples is longer than half of the sound: take a shorter one."
+    if hop_length > n_fft:
+        yield "the hop is longer than the window, so samples between two frames are lost."
+    frames = 16_000 // hop_length + 1
+    if frames > 150:
+        yield f"these are {frames} frames, and 150 at most are asked for: take a longer hop."
+    tones, clicks = valleys(n_fft, hop_length)
+    if tones < 6:
+        yield (
+            f"the valley between the two tones is {tones:.1f} dB deep and 6 are asked for: "
+            "a longer window parts tones."
+        )
+    if clicks < 6 <= valleys(n_fft, 16)[1]:
+        yield (
+            f"the valley between the two clicks is {clicks:.1f} dB deep and 6 are asked for: the "
+            "window is short enough, but no frame falls between the clicks. Take a shorter hop."
+        )
+    if clicks < 6:
+        yield (
+            f"the valley between the two clicks is {clicks:.1f} dB deep and 6 are asked for: a "
+            "shorter window parts clicks."
+        )
+    yield None

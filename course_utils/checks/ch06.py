@@ -1,13 +1,18 @@
-"""Checks of the exercises of chapter 6: another picture size, the pooling of 1998, dropout."""
+"""Checks of chapter 6: another picture size, the pooling of 1998, dropout, few weights."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.nn import functional
 
-from course_utils.checks.exercise import as_numbers, as_tensor, close, exercise, explain
+from course_utils import models, splits
+from course_utils.checks.exercise import Fault, as_numbers, as_tensor, close, exercise, explain
+from course_utils.paths import data_path, output_path
+from course_utils.recordings import SpokenWords
 
 FLAT = 16 * 7 * 9  # 40 x 48 cells after two convolutions and two poolings
 LINEAR1 = 120 * (FLAT + 1)
@@ -178,3 +183,127 @@ def ex3(answer: Callable[..., Any]) -> Iterator[str | None]:
 def _in_lines(zeros: torch.Tensor) -> bool:
     """Whether rows or columns are dropped as a whole: each of them is all zero or not at all."""
     return any(torch.equal(zeros.all(dim), zeros.any(dim)) for dim in (0, 1))
+
+
+MOST_WEIGHTS = 6170  # a tenth of LeNet-5's
+WANTED = 0.73  # LeNet-5 itself reaches about 0.75; narrower linear layers alone about 0.70
+SEEDS = (0, 1, 2)
+_reached: dict[tuple[str, str], float] = {}  # what was trained before, by network and first answers
+
+
+def _tiny() -> torch.nn.Module:
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 5),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 12, 3),
+        torch.nn.BatchNorm2d(12),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(12 * 6 * 6, 10),
+    )
+
+
+INSTANCE = (
+    "give the function that makes a network, not a network: each seed needs a new one, so write "
+    "def make_tiny(): and return it."
+)
+INPUTS = (
+    "the first linear layer expects another number of inputs: print the shape that Flatten gives, "
+    "and write its second number there."
+)
+CHANNELS = (
+    "a convolution or BatchNorm expects another number of channels: it must be what the layer "
+    "before gives, and 1 for the picture."
+)
+MISFITS = {
+    "cannot be multiplied": INPUTS,
+    "channels, but got": CHANNELS,
+    "running_mean should contain": CHANNELS,
+    "Kernel size can't be greater": "the maps are smaller than a kernel: use fewer poolings.",
+    "Output size is too small": "the maps are too small for one more pooling: leave one out.",
+}
+
+
+@exercise(reference=_tiny, errors={"missing 1 required positional argument": INSTANCE})
+def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
+    """A network with a tenth of LeNet-5's weights, trained here, nearly as good as LeNet-5."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEEDS[0])
+        model = answer()
+        if not isinstance(model, torch.nn.Module):
+            yield f"return a network, a torch.nn.Module, not a {type(model).__name__}."
+            return
+        weights = models.count_parameters(model)
+        if weights == 0:
+            yield "your network has nothing to train: give it convolutions and a linear layer."
+            return
+        if weights > MOST_WEIGHTS:
+            yield (
+                f"your network has {weights:,} weights, at most {MOST_WEIGHTS:,} are allowed: "
+                "count them layer by layer, as in section 6.2."
+            )
+        pictures, labels, split = _clips()
+        logits = _first_answers(model, pictures[:8])
+        if logits.shape != (8, 10):
+            yield (
+                f"8 pictures give the shape {list(logits.shape)}: logits [8, 10] are needed, one "
+                "row a clip and one column a digit."
+            )
+        if close(logits.sum(dim=1), torch.ones(8)):
+            yield "leave the softmax out: cross-entropy applies its own (chapter 4)."
+        if answer() is model:
+            yield "each call must return a new network: build the layers inside the function."
+        known = (repr(model), repr(logits.tolist()))
+        if known not in _reached:
+            found = [_train_and_judge(answer, seed, pictures, labels, split) for seed in SEEDS]
+            _reached[known] = sum(found) / len(found)
+        if _reached[known] < WANTED:
+            yield (
+                f"{weights:,} weights, {_reached[known]:.1%} of the validation clips, and "
+                f"{WANTED:.0%} are wanted: give the convolutions more of the weights and the "
+                "linear layers fewer, and think of section 6.6."
+            )
+
+
+def _first_answers(model: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    model.eval()
+    try:
+        with torch.no_grad():
+            return as_tensor(model(pictures), "logits [batch, 10]")
+    except RuntimeError as error:
+        for words, hint in MISFITS.items():
+            if words in str(error):
+                raise Fault(hint) from None
+        raise
+
+
+@functools.lru_cache(maxsize=1)
+def _clips() -> tuple[torch.Tensor, torch.Tensor, splits.Split]:
+    data = SpokenWords(data_path("digits_en"), layout="speaker_digit")
+    pictures = data.pictures(n_mels=32, n_frames=32, cache=output_path("pictures"))
+    return pictures, data.labels, splits.split_by_clip(data)
+
+
+def _train_and_judge(
+    make_model: Callable[[], torch.nn.Module],
+    seed: int,
+    pictures: torch.Tensor,
+    labels: torch.Tensor,
+    split: splits.Split,
+) -> float:
+    """Train a network as section 6.3 does; return its accuracy on the validation part."""
+    torch.manual_seed(seed)
+    model = make_model().train()
+    clips = torch.tensor(split.train)
+    optimizer = torch.optim.Adam(model.parameters(), 0.003, fused=True)
+    for _ in range(8):
+        for batch in clips[torch.randperm(len(clips))].split(64):
+            loss = functional.cross_entropy(model(pictures[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    right = models.predict(model, pictures[split.valid]).argmax(dim=1) == labels[split.valid]
+    return float(right.float().mean())

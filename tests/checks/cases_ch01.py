@@ -53,6 +53,14 @@ RIGHT = [
     (ch01.ex1, lambda w: 10 * torch.log10(w.square().mean(-1))),
     (ch01.ex3, power_by_matrix),
     (ch01.ex3, lambda x: torch.fft.rfft(x.double() * by_hand(len(x))).abs() ** 2),
+    (ch01.ex3, lambda x: (torch.fft.rfft(x * torch.hann_window(len(x))).abs() ** 2).tolist()),
+    (ch01.ex3, lambda x: np.abs(np.fft.rfft(x.numpy() * np.hanning(len(x) + 1)[:-1])) ** 2),
+    (ch01.ex1, lambda w: [10 * math.log10(float((w**2).mean()))]),
+    (ch01.ex2, lambda t, n, h, c: float((t if c else t - n) // h + 1)),
+    (ch01.ex4, [600, 160]),
+    (ch01.ex4, (700, 107)),
+    (ch01.ex4, torch.tensor([640, 200])),
+    (ch01.ex4, np.array([680.0, 128.0])),
 ]
 
 
@@ -97,4 +105,19 @@ WRONG = [
     (ch01.ex3, lambda x: ch01.power_spectrum(x) / len(x), "divide by the length"),
     (ch01.ex3, lambda x: torch.fft.rfft(x).abs() ** 2 * by_hand(len(x) // 2 + 1), "values differ"),
     (ch01.ex3, lambda x: ch01.power_spectrum(x[:400].float())[:201].expand(201), "[129]"),
+    (ch01.ex1, lambda w: None, "end it with return"),
+    (ch01.ex2, 409, "give the function itself"),
+    (ch01.ex3, lambda x: torch.fft.rfft(x * torch.hann_window(1024)).abs() ** 2, "must match"),
+    (ch01.ex4, [1024, 512], "the two clicks is 0.0 dB deep"),  # the starter
+    (ch01.ex4, [400, 160], "a longer window parts tones"),  # the usual 25 ms and 10 ms
+    (ch01.ex4, [512, 160], "the two tones is 4.6 dB deep"),
+    (ch01.ex4, [1024, 128], "a shorter window parts clicks"),
+    (ch01.ex4, [680, 160], "Take a shorter hop"),
+    (ch01.ex4, [640, 64], "251 frames"),
+    (ch01.ex4, [640.5, 128], "whole numbers"),
+    (ch01.ex4, [16000, 200], "longer than half"),
+    (ch01.ex4, [128, 160], "longer than the window"),
+    (ch01.ex4, [640], "in one list"),
+    (ch01.ex4, ["640", "128"], "without quotation marks"),
+    (ch01.ex4, [640, ...], "dots left"),
 ]

@@ -84,7 +84,65 @@ def scaled_outside_training(x, p, training):
     return x * by_value(x, p) / (1 - p) if training else x * (1 - p)
 
 
+def nothing(x, *others):
+    """No return: the result is lost."""
+    x.square()
+
+
+def tiny(*layers):
+    """A function that makes a network for 32 x 32 pictures, new in each call."""
+
+    def make():
+        return torch.nn.Sequential(*(make_layer() for make_layer in layers))
+
+    return make
+
+
+def starter():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, 10))
+
+
+def narrow_lenet():
+    """The first thing that one would try: LeNet-5 with one narrow linear layer."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 5),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(6, 16, 5),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(400, 8),
+        torch.nn.ReLU(),
+        torch.nn.Linear(8, 10),
+    )
+
+
+class Tiny(torch.nn.Module):
+    """The reference as a class."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = ch06.ex4.reference()
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class WithSoftmax(Tiny):
+    def forward(self, x):
+        return super().forward(x).softmax(dim=1)
+
+
+ONE_NETWORK = ch06.ex4.reference()
+
 RIGHT = [
+    (ch06.ex4, ch06.ex4.reference),
+    (ch06.ex4, Tiny),
+    (ch06.ex1, [1008, 121080, torch.tensor(134666)]),
+    (ch06.ex2, lambda x, w, b: subsample(x, w, b).tolist()),
+    (ch06.ex2, lambda x, w, b: torch.stack([subsample(one, w, b) for one in x])),
+    (ch06.ex3, lambda x, p, training: drop(by_value)(x, p, training).tolist()),
     (ch06.ex1, ch06.ex1.reference),
     (ch06.ex1, [1008, 121080, 134666]),
     (ch06.ex1, (1008.0, 121080.0, 134666.0)),
@@ -106,6 +164,28 @@ RIGHT = [
 
 
 WRONG = [
+    (ch06.ex1, lambda: [1008, 121080, 134666], "in one list"),
+    (ch06.ex1, None, "no answer"),
+    (ch06.ex2, nothing, "return"),
+    (ch06.ex2, torch.zeros(2, 4, 3, 4), "function"),
+    (ch06.ex2, lambda x, w, b: subsample(x[0], w, b), "the shape is"),
+    (ch06.ex3, nothing, "return"),
+    (ch06.ex3, torch.zeros(200, 150), "function"),
+    (ch06.ex4, starter, "10,250 weights"),
+    (ch06.ex4, narrow_lenet, "more of the weights"),
+    (ch06.ex4, lambda: ..., "no answer"),
+    (ch06.ex4, lambda: None, "return"),
+    (ch06.ex4, 0.75, "function"),
+    (ch06.ex4, ONE_NETWORK, "not a network"),
+    (ch06.ex4, lambda: ONE_NETWORK, "a new network"),
+    (ch06.ex4, lambda: [torch.nn.Flatten()], "a torch.nn.Module"),
+    (ch06.ex4, lambda: torch.nn.Linear, "a torch.nn.Module"),
+    (ch06.ex4, WithSoftmax, "softmax out"),
+    (ch06.ex4, tiny(torch.nn.Flatten), "nothing to train"),
+    (ch06.ex4, tiny(torch.nn.Flatten, lambda: torch.nn.Linear(400, 10)), "Flatten gives"),
+    (ch06.ex4, tiny(lambda: torch.nn.Conv2d(6, 16, 5)), "number of channels"),
+    (ch06.ex4, tiny(lambda: torch.nn.Conv2d(1, 10, 5)), "logits [8, 10]"),
+    (ch06.ex4, tiny(lambda: torch.nn.MaxPool2d(8), lambda: torch.nn.Conv2d(1, 4, 5)), "smaller"),
     (ch06.ex1, [..., ..., ...], "dots"),
     (ch06.ex1, [1008, 121080], "three numbers"),
     (ch06.ex1, [63, 121080, 134666], "feature maps"),
