@@ -91,6 +91,8 @@ class LeNet5(torch.nn.Module):
 class SmallCNN(torch.nn.Module):
     """Four convolutions with BatchNorm, then one vector per clip; about 105,000 parameters.
 
+    Built in chapter 6, trained in chapter 8.
+
     Takes pictures `[batch, 1, freq, time]` of any size from 16 x 16 up (made for 40 x 48);
     returns logits `[batch, classes]`. Source of BatchNorm: Ioffe and Szegedy, ICML 2015.
 

@@ -263,9 +263,11 @@ def as_numbers(answer: Any, count: int) -> list[float]:
     >>> as_numbers((156, 2416), 2)
     [156.0, 2416.0]
     """
-    word = {3: "three", 4: "four"}.get(count, str(count))
+    word = {2: "two", 3: "three", 4: "four"}.get(count, str(count))
     if isinstance(answer, str | dict) or not hasattr(answer, "__len__") or np.shape(answer) == ():
         raise Fault(f"{word} numbers are needed, in one list.")
+    if any(number is None for number in answer):
+        raise Fault("one of the numbers is None: write a number in its place.")
     if any(number is ... for number in answer):
         raise Fault(f"there are dots left: give all {word} numbers.")
     if any(isinstance(number, str) for number in answer):
