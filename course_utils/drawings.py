@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import torch
-
 from course_utils import plots
+from collections.abc import Sequence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +23,12 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 if TYPE_CHECKING:
+    import torch
     from matplotlib.axes import Axes
-if TYPE_CHECKING:
     from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
 
 
 def draw_network(
