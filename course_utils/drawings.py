@@ -8,27 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
+
 from course_utils import plots
-from collections.abc import Sequence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 MOST_DOTS = 32  # of a column in a drawing of a network; more could not be told apart
 MOST_LINES = 160  # between two columns
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-if TYPE_CHECKING:
-    import torch
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-if TYPE_CHECKING:
-    import torch
-    from matplotlib.axes import Axes
 
 
 def draw_network(
