@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_DOTS = 32  # of a column in a drawing of a network; more could not be told apart
 MOST_LINES = 160  # between two columns
+SEEN = "#fde725"  # yellow, the bright end of the course's colour map
 
 
 def draw_network(
@@ -767,4 +768,235 @@ def draw_runners(runners: Mapping[str, Sequence[Any]]) -> Figure:
     ax.set_yticks(range(len(runners)), list(runners))
     ax.set(title="Three seeds of each, and their mean", xlabel="Accuracy on the test clips")
     ax.set(xlim=(0.5, 1.0), ylim=(-0.6, len(runners) - 0.4))
+    return figure
+
+
+def draw_flip_and_slide(x: np.ndarray, kernel: np.ndarray) -> Figure:
+    """Draw a convolution in its two views: a flipped kernel that slides, and copies that add up.
+
+    Args:
+        x: the input, [time].
+        kernel: its weights, [length], fewer than the samples of the input.
+    Returns:
+        the figure. Taught in chapter 5.
+
+    >>> figure = draw_flip_and_slide(np.array([1.0, 3.0, 2.0, 0.0]), np.array([1.0, 0.5]))
+    >>> [ax.get_title() for ax in figure.axes]
+    ['n = 1: 3.5', 'n = 2: 3.5', 'Copies of the kernel']
+    """
+    import matplotlib.pyplot as plt
+
+    length, y = len(kernel), np.convolve(x, kernel)
+    figure, axes = plt.subplots(1, 3, figsize=(9.0, 2.8), sharex=True, sharey=True)
+    for ax, n in zip(axes, (1, length), strict=False):
+        places = np.arange(n - length + 1, n + 1)
+        ax.bar(places, kernel[::-1], color="#9ecae1", label="flipped kernel")
+        ax.stem(range(len(x)), x, basefmt=" ", label="input")
+        for place in places[(places >= 0) & (places < len(x))]:
+            product = f"{x[place]:g} × {kernel[n - place]:g}"
+            top = max(x[place], kernel[n - place])
+            ax.text(place, top + 0.12, product, ha="center", fontsize=8)
+        ax.set(title=f"n = {n}: {y[n]:g}", xlabel="Sample")
+    stacked = np.zeros(len(y))
+    for m, value in enumerate(x):
+        part = slice(m, m + length)
+        axes[2].bar(range(len(y))[part], value * kernel, bottom=stacked[part], label=f"x[{m}]")
+        stacked[part] += value * kernel
+    axes[2].set(title="Copies of the kernel", xlabel="Sample", xticks=range(1 - length, len(y)))
+    axes[0].set(ylabel="Amplitude", ylim=(0, 1.2 * max(x.max(), y.max())))
+    axes[0].legend(loc="upper right", fontsize=8)
+    axes[2].legend(loc="upper right", fontsize=8)
+    return figure
+
+
+def draw_kernel_step(picture: torch.Tensor, kernel: torch.Tensor, row: int, column: int) -> Figure:
+    """Draw one step of a kernel over a picture: where it stands, the products, and their sum.
+
+    Args:
+        picture: [height, width], small enough that its numbers can be read.
+        kernel: [rows, columns], smaller than the picture.
+        row, column: the place of the kernel's first weight, which is that of the output.
+    Returns:
+        the figure. Taught in chapter 5.
+
+    >>> import torch
+    >>> figure = draw_kernel_step(torch.ones(5, 5), torch.ones(3, 3), 2, 0)
+    >>> [ax.get_title() for ax in figure.axes]
+    ['Picture', 'Weights × cells', 'Result']
+    """
+    import matplotlib.pyplot as plt
+
+    (rows, columns), (height, width) = kernel.shape, picture.shape
+    places = list(np.ndindex(rows, columns))
+    here = picture[row : row + rows, column : column + columns]
+    terms = np.array([f"{kernel[place]:g} × {here[place]:g}" for place in places])
+    result = np.full((height - rows + 1, width - columns + 1), "", dtype=object)
+    for i, j in np.ndindex(result.shape):
+        if (i, j) <= (row, column):  # done so far
+            result[i, j] = f"{(kernel * picture[i : i + rows, j : j + columns]).sum():g}"
+    figure, axes = plt.subplots(
+        1, 3, figsize=(9.0, 3.1), width_ratios=(width, 1.6 * columns, columns)
+    )
+    under = [(row + i, column + j) for i, j in places]
+    _draw_numbers(axes[0], [[f"{value:g}" for value in line] for line in picture.tolist()], under)
+    _draw_numbers(axes[1], terms.reshape(rows, columns), places, wide=1.6)
+    _draw_numbers(axes[2], result, [(row, column)])
+    axes[1].set_xlabel(f"Sum: {result[row, column]}")
+    for ax, title in zip(axes, ("Picture", "Weights × cells", "Result"), strict=True):
+        ax.set_title(title)
+    return figure
+
+
+def draw_reach(kernel_size: int, settings: Sequence[tuple[int, int, int]]) -> Figure:
+    """Draw which cells of a 5 x 5 picture the first output of a convolution sees, and the next.
+
+    Args:
+        kernel_size: rows and columns of the kernel.
+        settings: for each picture a stride, a padding and a dilation.
+    Returns:
+        the figure. Taught in chapter 5.
+
+    >>> figure = draw_reach(3, [(1, 0, 1), (2, 0, 1)])
+    >>> [ax.get_title() for ax in figure.axes]
+    ['S = 1, P = 0, D = 1\\n3 x 3 outputs', 'S = 2, P = 0, D = 1\\n2 x 2 outputs']
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(settings), figsize=(2.4 * len(settings), 2.9), squeeze=False)
+    for ax, (stride, padding, dilation) in zip(axes[0], settings, strict=True):
+        side = 5 + 2 * padding
+        outputs = (side - dilation * (kernel_size - 1) - 1) // stride + 1
+        cells = [["0"] * side for _ in range(side)]
+        for row in range(padding, side - padding):
+            cells[row][padding : side - padding] = [""] * 5
+        reach = range(0, dilation * kernel_size, dilation)
+        _draw_numbers(ax, cells, [(i, j) for i in reach for j in reach])
+        for row in reach if outputs > 1 else ():
+            for column in reach:
+                ax.plot(column + stride + 0.3, row + 0.3, "o", color="#31688e", markersize=4)
+        ax.set_title(
+            f"S = {stride}, P = {padding}, D = {dilation}\n{outputs} x {outputs} outputs",
+            fontsize=10,
+        )
+    return figure
+
+
+def _draw_numbers(
+    ax: Axes, cells: Sequence[Sequence[str]] | np.ndarray, marked: list, wide: float = 1.0
+) -> None:
+    """Draw a table of texts as squares, the marked ones in yellow, its first row at the top."""
+    from matplotlib.patches import Rectangle
+
+    for row, line in enumerate(cells):
+        for column, text in enumerate(line):
+            colour = SEEN if (row, column) in marked else "white"
+            corner = (wide * (column - 0.5), row - 0.5)
+            ax.add_patch(Rectangle(corner, wide, 1, facecolor=colour, edgecolor="grey"))
+            ax.text(wide * column, row, text, ha="center", va="center")
+    ax.set(xlim=(-0.7 * wide, wide * (len(cells[0]) - 0.3)), ylim=(len(cells) - 0.45, -0.55))
+    ax.set(aspect=1, xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def draw_pre_emphasis_arrows(a: float = 0.95) -> Figure:
+    """Draw why pre-emphasis leaves little of a slow wave and much of a quick one.
+
+    A wave of 250 Hz and one of 5,000 Hz, both at 16 kHz, as arrows: this sample, `a` times the
+    sample before, which lags by an angle, and the difference of the two. Taught in chapter 7.
+
+    Args:
+        a: the coefficient of pre-emphasis, without unit.
+    Returns:
+        the figure; `plt.show()` shows it.
+
+    >>> len(draw_pre_emphasis_arrows().axes)
+    2
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8))
+    for ax, hz in zip(axes, (250, 5000), strict=True):
+        angle = 2 * np.pi * hz / 16000
+        now, before = np.array([1.0, 0.0]), a * np.array([np.cos(angle), -np.sin(angle)])
+        gain = float(np.linalg.norm(now - before))
+        _arrow(ax, np.zeros(2), now, "C0")
+        _arrow(ax, np.zeros(2), before, "C1")
+        _arrow(ax, before, now, "C3")
+        ax.text(0.5, 0.08, "x[n], length 1", color="C0", ha="center")
+        below = (0.4, -0.24) if hz == 250 else (-0.55, -0.45)
+        ax.text(*below, f"{a} x[n−1]", color="C1", ha="center")
+        beside = (1.08, -0.06) if hz == 250 else (0.42, -0.62)
+        ax.text(*beside, f"difference,\nlength {gain:.2f}", color="C3", va="center")
+        ax.set(title=f"{hz:,} Hz: θ = {np.degrees(angle):.1f}°", aspect="equal")
+        ax.set(xlim=(-1.05, 1.75), ylim=(-1.05, 0.35))
+        ax.axis("off")
+    return figure
+
+
+def _arrow(ax: Axes, start: np.ndarray, end: np.ndarray, colour: str) -> None:
+    style: dict[str, Any] = {"arrowstyle": "-|>", "color": colour, "linewidth": 2}
+    style |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 12}
+    ax.annotate("", xy=tuple(end), xytext=tuple(start), arrowprops=style)
+
+
+def draw_seams(frames: Mapping[str, np.ndarray], around: int = 48) -> Figure:
+    """Draw each frame twice in a row, near the seam, and point at the jump if there is one.
+
+    Taught in chapter 7.
+
+    Args:
+        frames: arrays [n_fft] by their titles.
+        around: how many samples to each side of the seam are seen.
+    Returns:
+        the figure; `plt.show()` shows it.
+
+    >>> len(draw_seams({"fits": np.ones(64), "does not": np.arange(64.0)}, 16).axes)
+    2
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(frames), figsize=(6.4, 2.4), squeeze=False)
+    for ax, (title, frame) in zip(axes[0], frames.items(), strict=True):
+        scale = np.abs(frame).max()
+        end, begin = frame[-around:] / scale, frame[:around] / scale
+        ax.plot(np.arange(-around, 0), end)
+        ax.plot(np.arange(around), begin)
+        ax.axvline(-0.5, color="grey", linestyle="--", linewidth=0.8)
+        if abs(end[-1] - begin[0]) > 0.25:
+            ax.plot((-1, 0), (end[-1], begin[0]), color="C3", linewidth=2)
+            place = (-0.5, (end[-1] + begin[0]) / 2)
+            style = {"arrowstyle": "->", "color": "C3"}
+            ax.annotate("jump", place, (around / 3, 1.3), color="C3", arrowprops=style)
+        ax.set(title=title, xlabel="Samples from the seam", ylim=(-1.2, 1.6))
+    axes[0][0].set_ylabel("Amplitude / largest")
+    return figure
+
+
+def draw_cosines_and_sums(levels: np.ndarray, parts: Sequence[np.ndarray]) -> Figure:
+    """Draw cosines along the mel bins, and beside them how their sum nears the levels.
+
+    Taught in chapter 7.
+
+    Args:
+        levels: array [n_mels], in dB.
+        parts: cosines [n_mels], each times its amount, the slowest first.
+    Returns:
+        the figure; `plt.show()` shows it.
+
+    >>> len(draw_cosines_and_sums(np.zeros(8), [np.ones(8), np.zeros(8)]).axes)
+    2
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.0))
+    axes[1].plot(levels, color="lightgrey", linewidth=2, label="levels")
+    total = np.zeros(len(levels))
+    for q, part in enumerate(parts):
+        total = total + part
+        axes[0].plot(part, label=f"q = {q}")
+        axes[1].plot(total, label="q = 0" if q == 0 else f"q = 0 to {q}")
+    axes[0].set(title="Each cosine times its amount", xlabel="Mel bin", ylabel="Level (dB)")
+    axes[1].set(title="Added up", xlabel="Mel bin")
+    for ax in axes:
+        ax.legend(fontsize=8)
     return figure

@@ -91,6 +91,17 @@ def introductions(notebooks: list[Path]) -> list[tuple[str, str, str]]:
     return found
 
 
+def introduces(text: str, term: str) -> bool:
+    """Whether a text gives a term: alone in brackets, before them, or in a heading.
+
+    A part of a longer word does not count: 熵 is not introduced where 交叉熵 is.
+    """
+    if term.isascii():
+        return re.search(rf"\b{re.escape(term)}\b", text, flags=re.IGNORECASE) is not None
+    edge = r"[\s()（）、，,;；/:：*“”]"
+    return re.search(rf"(?:^|{edge}){re.escape(term)}(?:{edge}|$)", text, re.MULTILINE) is not None
+
+
 def glossary(text: str, notebooks: list[Path]) -> tuple[str, list[str]]:
     """The glossary with a link in each row, and the terms that no chapter introduces.
 
@@ -107,7 +118,7 @@ def glossary(text: str, notebooks: list[Path]) -> tuple[str, list[str]]:
                 lines[-1] = line + "---|"
             continue
         terms = row[2].split("、") if row[2] != "–" else [row[1]]
-        place = next((c for c in cells if any(term in c[0] for term in terms)), None)
+        place = next((c for c in cells if any(introduces(c[0], term) for term in terms)), None)
         if place is None:
             missing.append(row[1])
         else:

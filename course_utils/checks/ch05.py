@@ -1,13 +1,16 @@
-"""Checks of the exercises of chapter 5: an echo, counting, overlapping max pooling."""
+"""Checks of the exercises of chapter 5: an echo, counting, overlapping max pooling, no echo."""
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.nn import functional
 
-from course_utils.checks.exercise import as_numbers, as_tensor, close, exercise, explain
+from course_utils.checks.exercise import Fault, as_numbers, as_tensor, close, exercise, explain
 
 
 def _add_echo(waveform: torch.Tensor, delay: int, strength: float) -> torch.Tensor:
@@ -197,3 +200,88 @@ def _pool_shape_hints(
         f"the shape is {list(given.shape)} and should be {list(wanted)}: a side of N cells gives "
         "(N - size) // stride + 1; mind the + 1.": True,
     }
+
+
+ECHO_DELAY, ECHO_STRENGTH = 3, 0.5  # as in the chapter
+ALLOWED_DB = -30.0  # power of the error that may be left
+NOT_TRAINED_DB = -12.0  # even four weights get further
+ENOUGH = 13  # fewer weights leave more, however well they are trained
+
+
+def _train_echo_remover() -> torch.nn.Module:
+    """The layer to which training leads: each copy cancels the echo that the last one left."""
+    layer = torch.nn.Conv1d(1, 1, 22, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    for number in range(8):
+        layer.weight.data[0, 0, 21 - ECHO_DELAY * number] = (-ECHO_STRENGTH) ** number
+    return layer
+
+
+@exercise(
+    reference=_train_echo_remover,
+    errors={
+        "required positional argument": "the check calls your function with empty brackets: hand "
+        "over the function that trains the layer and returns it.",
+        "must match the size": "the output is kernel_size - 1 samples shorter than the input: "
+        "compare it with noise[:, :, kernel_size - 1 :].",
+    },
+)
+def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
+    """A layer that takes the echo of 5.3 away again, down to an error of -30 dB."""
+    layer = answer()
+    if not isinstance(layer, torch.nn.Module):
+        raise Fault(
+            "return the trained layer itself, not its weights, its output or the loss; yours is of "
+            f"type {type(layer).__name__}."
+        )
+    try:
+        level = _error_db(layer)
+    except RuntimeError:
+        raise Fault(
+            "the layer must take [1, 1, time] and give one channel: Conv1d(1, 1, kernel_size)."
+        ) from None
+    if math.isnan(level):
+        yield "the weights are no numbers any more: the learning rate is too high."
+    if level > ALLOWED_DB:
+        said = f"an error of {level:.0f} dB is left, and {ALLOWED_DB:.0f} dB are wanted: "
+        yield said + _why_so_much(layer, level)
+    yield None
+
+
+def _error_db(layer: torch.nn.Module) -> float:
+    """How much of the echo, and of what the layer does to the sound, is left in new noise."""
+    clean = torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(5))
+    echo = functional.pad(clean, (ECHO_DELAY, 0))[..., :4000]
+    kind = next(layer.parameters(), clean).dtype
+    with torch.no_grad():
+        output = layer((clean + ECHO_STRENGTH * echo).to(kind))
+    if output.ndim != 3 or output.shape[:2] != (1, 1):
+        raise RuntimeError(f"the layer gives {list(output.shape)}")
+    # Without padding the first outputs are missing, with padding on both sides there are more.
+    time = min(output.shape[2], 4000)
+    wanted = clean[..., -time:]
+    left = (output[..., :time] - wanted).square().mean() / wanted.square().mean()
+    return float(10 * torch.log10(left.clamp(min=1e-12))) if left.isfinite() else math.nan
+
+
+def _why_so_much(layer: torch.nn.Module, level: float) -> str:
+    parts = [part for part in layer.modules() if isinstance(part, torch.nn.Conv1d)]
+    seen = 1 + sum((part.kernel_size[0] - 1) * part.dilation[0] for part in parts)
+    turned = copy.deepcopy(layer)
+    for part in turned.modules():
+        if isinstance(part, torch.nn.Conv1d):
+            part.weight.data = part.weight.data.flip(2)
+    if _error_db(turned) < ALLOWED_DB:
+        return "the weights stand back to front, for Conv1d does not flip them."
+    if level > 3:
+        return "it has grown: the learning rate is too high, or the steps end too early."
+    if seen <= ECHO_DELAY:
+        return f"the layer sees {seen} samples, and the echo comes from {ECHO_DELAY} before."
+    if level > NOT_TRAINED_DB:
+        return "the layer is not trained to the end yet: more steps, or a higher learning rate."
+    if seen < ENOUGH:
+        return (
+            f"the layer sees {seen} samples. What cancels the echo leaves an echo of its own, "
+            "three samples later: give the kernel more weights."
+        )
+    return f"{seen} samples are enough, so train on: more steps, or another learning rate."

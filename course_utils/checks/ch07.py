@@ -1,7 +1,8 @@
-"""Checks of chapter 7: placing mel filters, finding the pitch, normalising each bin."""
+"""Checks of chapter 7: mel filters, pitch, normalising each bin, describing a word."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from course_utils import audio
 from course_utils.checks.exercise import as_number, as_tensor, close, exercise, explain
+from course_utils.paths import data_path
 
 
 def _to_mel(hz: Any) -> Any:
@@ -244,3 +247,96 @@ def _normalise_hints(given: torch.Tensor, levels: torch.Tensor) -> dict[str, Any
         "you use one mean for the whole picture: "
         "each bin needs its own, over the last axis.": is_zero(given.mean()),
     }
+
+
+# Two voices of each of twelve kinds, so that the nearest clip is always by another kind of voice.
+KINDS = {
+    "awb": (1, 2),
+    "espeak": (1, 2),
+    "kal": (1, 2),
+    "ked": (1, 2),
+    "klatt": (1, 2),
+    "kokoro0": (1, 3),
+    "kokoro0 of Britain": (21, 22),
+    "kokoro0 from abroad": (29, 30),
+    "nsh": (1, 3),
+    "rms": (1, 2),
+    "slt": (1, 2),
+    "tube": (1, 2),
+}
+MOST_NUMBERS = 60
+WANTED_SHARE = 0.4
+
+
+@functools.lru_cache(maxsize=1)
+def _spoken_digits() -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+    """Log-mel levels [frames, 80] of 240 clips, their digits, and the kinds of their voices."""
+    from torchaudio.transforms import MelSpectrogram
+
+    to_mel = MelSpectrogram(16000, 1024, hop_length=160, n_mels=80)
+    levels, digits, kinds = [], [], []
+    for kind, (name, numbers) in enumerate(KINDS.items()):
+        for number in numbers:
+            for digit in range(10):
+                speaker = f"{name.split()[0]}{number:02}"
+                waveform, _ = audio.load(data_path(f"digits_en/{speaker}_{digit}.wav"))
+                mel = to_mel(waveform)[0].T.double().numpy()
+                levels.append(10 * np.log10(np.maximum(mel, 1e-10)))
+                digits.append(digit)
+                kinds.append(kind)
+    return levels, torch.tensor(digits), torch.tensor(kinds)
+
+
+def _describe(levels: np.ndarray) -> np.ndarray:
+    place = np.arange(80) + 0.5
+    waves = np.cos(np.pi / 80 * np.outer(np.arange(1, 13), place)) / math.sqrt(40)
+    loudness = levels.max(axis=1)
+    word = levels[loudness > loudness.max() - 30]
+    cepstra = (word - word.mean(axis=0)) @ waves.T
+    return np.concatenate([part.mean(axis=0) for part in np.array_split(cepstra, 4)])
+
+
+@exercise(reference=_describe)
+def ex4(answer: Callable[[np.ndarray], Any]) -> Iterator[str | None]:
+    """Check `describe(levels)`: how often the nearest numbers belong to the same digit."""
+    levels, digits, kinds = _spoken_digits()
+    numbers = []
+    for clip in levels:
+        given = as_tensor(answer(clip), f"at most {MOST_NUMBERS} numbers")
+        numbers.append(given)
+        yield _form_of_a_description(given, numbers[0])
+    distances = torch.cdist(torch.stack(numbers), torch.stack(numbers))
+    distances[kinds[:, None] == kinds] = math.inf
+    share = float((digits[distances.argmin(dim=1)] == digits).double().mean())
+    if share >= WANTED_SHARE:
+        return
+    found = f"{share:.0%} of the digits are recognised, and {WANTED_SHARE:.0%} are wanted: "
+    if distances[distances.isfinite()].max() < 1e-6:
+        yield found + "all your descriptions are the same, so they tell nothing apart."
+    if share < 0.16:
+        yield found + (
+            "a mean over the whole clip forgets what came first; describe the beginning, the "
+            "middle and the end on their own."
+        )
+    yield found + (
+        "voices and microphones still differ more than the digits do; remove each bin's mean over "
+        "time before you cut the word into parts (section 7.12), and leave out silence."
+    )
+
+
+def _form_of_a_description(given: torch.Tensor, first: torch.Tensor) -> str | None:
+    if given.ndim != 1:
+        return (
+            f"your description has the shape {list(given.shape)}: return one row of numbers, for "
+            "example means over the frames of a part of the word, joined by np.concatenate."
+        )
+    if len(given) > MOST_NUMBERS:
+        return f"these are {len(given)} numbers, and {MOST_NUMBERS} are allowed: keep fewer."
+    if len(given) != len(first):
+        return (
+            f"one clip gives {len(first)} numbers and another {len(given)}: a description must not "
+            "grow with the clip; take means over a fixed number of parts."
+        )
+    if not given.isfinite().all():
+        return "there are numbers that are NaN or infinite: look at what you divide by."
+    return None

@@ -106,6 +106,52 @@ def pool_channels_mixed(x, size, stride):
     return y.amax(dim=-3, keepdim=True).expand_as(y) if x.ndim > 2 else y
 
 
+NOISE = torch.randn(1, 1, 2000, generator=torch.Generator().manual_seed(8))
+WITH_ECHO = NOISE + 0.5 * functional.pad(NOISE, (3, 0))[..., :2000]
+
+
+def remover(kernel_size, learning_rate=0.05, steps=200, padding=0, make=torch.nn.Conv1d):
+    """Return an answer to exercise 4 that trains as the chapter does."""
+
+    def train():
+        torch.manual_seed(0)
+        layer = make(1, 1, kernel_size, padding=padding)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=learning_rate)
+        for _ in range(steps):
+            output = layer(WITH_ECHO)[..., :2000]
+            loss = functional.mse_loss(output, NOISE[..., -output.shape[2] :])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return layer
+
+    return train
+
+
+def remover_in_two_layers():
+    """Two short layers in a row: the second takes away what the first one leaves."""
+    first, second = torch.nn.Conv1d(1, 1, 4, bias=False), torch.nn.Conv1d(1, 1, 19, bias=False)
+    for layer in (first, second):
+        torch.nn.init.zeros_(layer.weight)
+    first.weight.data[0, 0, [3, 0]] = torch.tensor([1.0, -0.5])
+    for copy in range(4):
+        second.weight.data[0, 0, 18 - 6 * copy] = 0.25**copy
+    return torch.nn.Sequential(first, second)
+
+
+def remover_by_hand(dtype=torch.float32):
+    layer = torch.nn.Conv1d(1, 1, 16, bias=False, dtype=dtype)
+    torch.nn.init.zeros_(layer.weight)
+    layer.weight.data[0, 0, [15, 12, 9, 6, 3, 0]] = (-0.5) ** torch.arange(6).to(dtype)
+    return layer
+
+
+def remover_written_as_numpy_does():
+    layer = remover_by_hand()
+    layer.weight.data = layer.weight.data.flip(2)
+    return layer
+
+
 RIGHT = [
     (ch05.ex1, ch05.ex1.reference),
     (ch05.ex1, echo_by_conv),
@@ -126,6 +172,13 @@ RIGHT = [
     (ch05.ex2, [np.int64(156), torch.tensor(2416), 7712, 15]),
     (ch05.ex3, lambda x, s, t: x.unfold(-2, s, t).amax(-1).unfold(-1, s, t).amax(-1)),
     (ch05.ex3, pool_from(float("-inf"))),
+    (ch05.ex4, ch05.ex4.reference),
+    (ch05.ex4, remover(16)),
+    (ch05.ex4, remover(20, learning_rate=0.02, steps=300)),
+    (ch05.ex4, remover(16, padding=15)),
+    (ch05.ex4, remover_by_hand),
+    (ch05.ex4, lambda: remover_by_hand(torch.float64)),
+    (ch05.ex4, remover_in_two_layers),
 ]
 
 
@@ -192,4 +245,26 @@ WRONG = [
     (ch05.ex3, pool_from(-100.0), "started from -100"),
     (ch05.ex3, pool_from(-10000.0), "started from -10000"),
     (ch05.ex3, pool_by_library, "without PyTorch's `max_pool2d`"),
+    (ch05.ex1, lambda w, d, s: None, "end it with return"),
+    (ch05.ex1, torch.zeros(1, 10), "without calling it"),
+    (ch05.ex1, lambda w, d, s: echo_by_conv(w[:1], d, s)[0], "should be"),
+    (ch05.ex2, {"a": 156}, "in one list"),
+    (ch05.ex4, lambda: ..., "no answer"),
+    (ch05.ex4, lambda: None, "end it with return"),
+    (ch05.ex4, remover_by_hand(), "empty brackets"),
+    (ch05.ex4, [1, 0, 0, -0.5], "without calling it"),
+    (ch05.ex4, lambda: remover_by_hand().weight, "not its weights"),
+    (ch05.ex4, lambda: [0.5, 0.25], "type list"),
+    (ch05.ex4, lambda: torch.nn.Conv1d(1, 2, 16), "give one channel"),
+    (ch05.ex4, lambda: torch.nn.Conv1d(2, 1, 16), "must take [1, 1, time]"),
+    (ch05.ex4, lambda: WITH_ECHO[..., 3:] - NOISE, "shorter than the input"),
+    (ch05.ex4, remover(4, learning_rate=0.002), "not trained to the end"),
+    (ch05.ex4, remover(4), "more weights"),
+    (ch05.ex4, remover(10), "more weights"),
+    (ch05.ex4, remover(3), "comes from 3 before"),
+    (ch05.ex4, remover(20, learning_rate=0.002), "not trained to the end"),
+    (ch05.ex4, remover(20, learning_rate=0.01, steps=120), "samples are enough"),
+    (ch05.ex4, remover(20, learning_rate=5.0, steps=10), "it has grown"),
+    (ch05.ex4, remover(20, learning_rate=1e30, steps=5), "no numbers any more"),
+    (ch05.ex4, remover_written_as_numpy_does, "back to front"),
 ]

@@ -62,7 +62,31 @@ def normalise_in_numpy(levels):
     return centred / np.maximum(levels.std(-1, keepdims=True), 1e-5)
 
 
+WAVES = np.cos(np.pi / 80 * np.outer(np.arange(80), np.arange(80) + 0.5)) / math.sqrt(40)
+WAVES[0] /= math.sqrt(2)
+
+
+def parts_of(cepstra, count):
+    return np.concatenate([part.mean(axis=0) for part in np.array_split(cepstra, count)])
+
+
+def describe_centred(levels):
+    return parts_of((levels - levels.mean(axis=0)) @ WAVES[1:13].T, 3)
+
+
+def describe_with_torch(levels):
+    levels = torch.as_tensor(levels).float()
+    cepstra = (levels - levels.mean(0)) @ torch.as_tensor(WAVES[1:13]).float().T
+    return torch.cat([part.mean(0) for part in torch.tensor_split(cepstra, 3)])
+
+
 RIGHT = [
+    (ch07.ex4, describe_centred),
+    (ch07.ex4, describe_with_torch),
+    (ch07.ex4, lambda levels: describe_centred(levels).tolist()),
+    (ch07.ex1, lambda n, a, b: centres_with_torch(n, a, b).float()),
+    (ch07.ex2, lambda frame, rate: pitch_by_autocorrelation(frame.astype("float32"), rate)),
+    (ch07.ex3, lambda levels: normalise_biased(levels).tolist()),
     (ch07.ex1, centres_by_loop),
     (ch07.ex1, centres_natural),
     (ch07.ex1, centres_with_torch),
@@ -167,6 +191,15 @@ def zeros_for_all_beside_silence(levels):
 
 
 WRONG = [
+    (ch07.ex4, lambda levels: levels.mean(axis=0)[:60], "forgets what came first"),  # the starter
+    (ch07.ex4, lambda levels: (levels @ WAVES[:13].T).mean(axis=0), "forgets what came first"),
+    (ch07.ex4, lambda levels: parts_of(levels @ WAVES[1:13].T, 3), "remove each bin's mean"),
+    (ch07.ex4, lambda levels: (levels - levels.mean(0)).mean(0)[:60], "all your descriptions"),
+    (ch07.ex4, lambda levels: levels.mean(axis=0), "these are 80 numbers"),
+    (ch07.ex4, lambda levels: levels @ WAVES[:13].T, "one row of numbers"),
+    (ch07.ex4, lambda levels: levels.max(axis=1)[::4], "grow with the clip"),
+    (ch07.ex4, lambda levels: np.full(13, np.nan), "NaN or infinite"),
+    (ch07.ex4, lambda levels: "a four", "return at most 60 numbers"),
     (ch07.ex1, lambda n, a, b: to_hz(mels_between(n + 2, a, b)), "edges: leave out"),
     (ch07.ex1, lambda n, a, b: np.linspace(a, b, n + 2)[1:-1], "equal steps in Hz"),
     (ch07.ex1, lambda n, a, b: mels_between(n + 2, a, b)[1:-1], "these are mels"),
