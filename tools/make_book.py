@@ -38,6 +38,16 @@ def label(path: Path, heading: str) -> str:
     return path.stem[:2] + "-" + re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
+def with_labels(path: Path, text: str) -> str:
+    """Markdown with a name before each heading."""
+    return re.sub(
+        r"^#{1,3} (.+)$",
+        lambda found: f"({label(path, found[1])})=\n{found[0]}",
+        text,
+        flags=re.MULTILINE,
+    )
+
+
 def headings(source: str) -> list[str]:
     """The headings of a Markdown cell."""
     return re.findall(r"^#{1,3} (.+)$", source, flags=re.MULTILINE)
@@ -52,12 +62,9 @@ def book_notebook(path: Path) -> dict[str, Any]:
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(
-                r"^#{1,3} (.+)$",
-                lambda found: f"({label(path, found[1])})=\n{found[0]}",
-                cell.source,
-                flags=re.MULTILINE,
-            )
+            parts = re.split(r"(```.*?```)", cell.source, flags=re.DOTALL)
+            parts[::2] = [with_labels(path, part) for part in parts[::2]]  # not in quoted code
+            cell.source = "".join(parts)
             continue
         for output in cell.outputs:
             png = output.get("data", {}).pop("image/png", None)
@@ -78,7 +85,9 @@ def introductions(notebooks: list[Path]) -> list[tuple[str, str, str]]:
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type != "markdown" or "teacher" in cell.metadata.get("tags", []):
                 continue
-            parts = re.split(r"^(?=#{1,3} )", cell.source, flags=re.MULTILINE)
+            # Comments of quoted code are no headings.
+            text = re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
+            parts = re.split(r"^(?=#{1,3} )", text, flags=re.MULTILINE)
             for part in parts:
                 for heading in headings(part):
                     name = label(path, heading)
