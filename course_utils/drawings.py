@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from course_utils import features, plots
+from course_utils import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
