@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from course_utils.recordings import SpokenWords
+    from course_utils.splits import Split
+
 MOST_DOTS = 32  # of a column in a drawing of a network; more could not be told apart
 MOST_LINES = 160  # between two columns
 SEEN = "#fde725"  # yellow, the bright end of the course's colour map
+KNOWN_COLOUR, ASKED_COLOUR = "#2171b5", "#fd8d3c"  # who is trained on, and who is tested
 
 
 def draw_network(
@@ -999,4 +1003,134 @@ def draw_cosines_and_sums(levels: np.ndarray, parts: Sequence[np.ndarray]) -> Fi
     axes[1].set(title="Added up", xlabel="Mel bin")
     for ax in axes:
         ax.legend(fontsize=8)
+    return figure
+
+
+def who_is_on_both_sides(data: SpokenWords, named_splits: Mapping[str, Split]) -> Figure:
+    """Draw each speaker as a narrow column in the row of its family, once for each split.
+
+    A column has a blue upper half where the speaker is trained on (or chooses the epoch), and an
+    orange lower half where it is tested: with both it stands on both sides. Drawn in chapter 8.
+
+    Args:
+        data: the recordings.
+        named_splits: the splits by their names, such as {"by clip": split_by_clip(data)}.
+    Returns:
+        the matplotlib figure, a panel for each split.
+
+    >>> from course_utils import recordings, splits
+    >>> from course_utils.paths import data_path
+    >>> data = recordings.SpokenWords(data_path("digits_zh"), layout="speaker_digit")
+    >>> len(who_is_on_both_sides(data, {"by clip": splits.split_by_clip(data)}).axes)
+    1
+    """
+    import matplotlib.pyplot as plt
+
+    families = sorted(set(data.families))
+    height = 0.9 + 0.2 * len(families)
+    figure, panels = plt.subplots(
+        1, len(named_splits), sharey=True, squeeze=False, figsize=(8.4, height)
+    )
+    for panel, (name, split) in zip(panels[0], named_splits.items(), strict=True):
+        known = {data.speakers[i] for i in (*split.train, *split.valid)}
+        asked = {data.speakers[i] for i in split.test}
+        placed = dict.fromkeys(families, 0)
+        for speaker, family in sorted(set(zip(data.speakers, data.families, strict=True))):
+            place, row = placed[family], families.index(family)
+            placed[family] += 1
+            if speaker in known:
+                panel.bar(place, -0.4, bottom=row, width=0.7, color=KNOWN_COLOUR)
+            if speaker in asked:
+                panel.bar(place, 0.4, bottom=row, width=0.7, color=ASKED_COLOUR)
+        panel.set(title=name, xticks=[], xlabel="Speakers")
+        panel.set_yticks(range(len(families)), families)
+        panel.set_ylim(len(families) - 0.5, -0.5)
+    return figure
+
+
+def padded_batch(batch: torch.Tensor, mask: torch.Tensor, sample_rate: int) -> Figure:
+    """Draw the waveforms of a padded batch under each other, with the padding in orange.
+
+    Drawn in chapter 8.
+
+    Args:
+        batch: float tensor [clips, 1, time].
+        mask: bool tensor [clips, time], true where there is sound.
+        sample_rate: in Hz.
+    Returns:
+        the matplotlib figure, a panel for each clip.
+
+    >>> import torch
+    >>> mask = torch.ones(2, 160, dtype=torch.bool)
+    >>> len(padded_batch(torch.zeros(2, 1, 160), mask, 16000).axes)
+    2
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(len(batch), sharex=True, squeeze=False, figsize=(6.4, 2.8))
+    seconds = [position / sample_rate for position in range(batch.shape[2])]
+    for panel, clip, sounding in zip(panels[:, 0], batch, mask, strict=True):
+        panel.plot(seconds, clip[0], color=KNOWN_COLOUR, linewidth=0.7)
+        bottom, top = panel.get_ylim()
+        panel.fill_between(seconds, bottom, top, where=~sounding, color=ASKED_COLOUR)
+        panel.set(yticks=[], xlim=(0, seconds[-1]))
+    panels[0, 0].set_title("One batch; orange: padding, where the mask is false")
+    panels[-1, 0].set_xlabel("Time (s)")
+    return figure
+
+
+def recipes_with_seeds(table: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw the accuracies of each recipe as dots on one line, the first recipe on top.
+
+    Drawn in chapter 8.
+
+    Args:
+        table: accuracies in per cent, one a seed, by the recipe's name.
+    Returns:
+        the matplotlib figure.
+
+    >>> recipes_with_seeds({"LeNet-5": [75.1, 77.8]}).axes[0].get_xlabel()
+    'Test accuracy (%)'
+    """
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6.4, 2.6))
+    for row, accuracies in enumerate(table.values()):
+        ax.plot(accuracies, [row] * len(accuracies), "o-", color=KNOWN_COLOUR)
+    ax.axvline(10, color="gray", linestyle=":", linewidth=1)
+    ax.text(11, len(table) - 0.8, "chance", color="gray", va="center")
+    ax.set_yticks(range(len(table)), list(table))
+    ax.set(xlim=(0, 100), ylim=(len(table) - 0.5, -0.5))
+    ax.set(title="One change at a time", xlabel="Test accuracy (%)")
+    return figure
+
+
+def families_left_out(
+    by_family: Mapping[str, float], by_clip: Sequence[float], by_speaker: Sequence[float]
+) -> Figure:
+    """Draw the accuracy on each family that was left out, beside those of the two other splits.
+
+    Drawn in chapter 8.
+
+    Args:
+        by_family: the accuracy in per cent by the family's name.
+        by_clip, by_speaker: accuracies in per cent, one a seed, whose mean is a vertical line.
+    Returns:
+        the matplotlib figure.
+
+    >>> families_left_out({"slt": 67.0, "nsh": 47.1}, [74.3], [66.4]).axes[0].get_xlabel()
+    'Accuracy (%)'
+    """
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6.4, 3.2))
+    names = sorted(by_family, key=lambda name: by_family[name])
+    bars = ax.barh(names, [by_family[name] for name in names], color="#9ecae1")
+    ax.bar_label(bars, fmt="%.0f", label_type="center")
+    for name, accuracies, style in (("by clip", by_clip, "-"), ("by speaker", by_speaker, "--")):
+        mean = sum(accuracies) / len(accuracies)
+        ax.axvline(mean, color=KNOWN_COLOUR, linestyle=style, label=f"{name}, mean")
+    ax.set(title="Bars: a family that was never heard", xlabel="Accuracy (%)", xlim=(0, 125))
+    ax.set_xticks(range(0, 101, 20))
+    ax.legend(loc="lower right")
     return figure

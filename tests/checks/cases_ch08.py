@@ -78,6 +78,35 @@ def interval_with(width, shift=0.0):
     return interval
 
 
+def training(batch_size=16, rate=0.01, epochs=3, returned=lambda model, x: model, **cycle):
+    """An answer to exercise 4: a loop with these settings."""
+
+    def my_training(network, x, y):
+        model = network()
+        adam = torch.optim.Adam(model.parameters(), rate)
+        steps = epochs * math.ceil(len(x) / batch_size)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=max(steps, 2))
+        for _ in range(epochs):
+            for indices in torch.randperm(len(x)).split(batch_size):
+                loss = torch.nn.functional.cross_entropy(model(x[indices]), y[indices])
+                adam.zero_grad()
+                loss.backward()
+                if cycle:
+                    adam.step()
+                    schedule.step()
+                else:
+                    adam.param_groups[0]["lr"] = rate
+                    adam.step()
+        return returned(model, x)
+
+    return my_training
+
+
+def judged(model, x):
+    with torch.no_grad():
+        return model(x).argmax(dim=-1)
+
+
 def t_of(m):
     return stats.t.ppf(0.975, m - 1)
 
@@ -109,6 +138,9 @@ RIGHT = [
     (ch08.ex2, lambda s, p: {i for i in s if sum(i in names(s, part) for part in p) >= 2}),
     (ch08.ex3, lambda a: np.array(interval_by_scipy(a))),
     (ch08.ex2, leaks_by_name),
+    (ch08.ex1, lambda b, n: power_by_where(b, n).float()),
+    (ch08.ex1, lambda b, n: [float(power) for power in power_by_where(b, n)]),
+    (ch08.ex4, training(8, 0.004, cycle=True)),
 ]
 
 
@@ -174,4 +206,21 @@ WRONG = [
     (ch08.ex3, lambda a: (min(a), max(a)), "times as wide"),
     (ch08.ex3, lambda a: (sum(a) / len(a), t_of(len(a)) * stats.sem(a)), "middle"),
     (ch08.ex3, interval_with(lambda s, m: t_of(m) * s**2 / m**0.5), "times as wide"),
+    (ch08.ex1, lambda b, n: (b[:, 0].square() * ~mask_of(b, n)).sum(-1) / n, "ones"),
+    (ch08.ex1, lambda b, n: [power_by_where(b[:1], n[:1])], "should be"),
+    (ch08.ex2, lambda s, p: names(s, p[0]) ^ names(s, p[2]), "no leak"),
+    (ch08.ex3, lambda a: interval_by_scipy(a)[1] - interval_by_scipy(a)[0], "two numbers"),
+    (ch08.ex4, lambda network, x, y: ..., "no answer"),
+    (ch08.ex4, training(), "% are wanted. Smaller batches"),  # the starter
+    (ch08.ex4, training(rate=0.001), "% are wanted. Smaller batches"),
+    (ch08.ex4, training(4, 0.01), "Let the learning rate fall"),
+    (ch08.ex4, training(16, 0.001, epochs=1), "so far it was fewer"),
+    (ch08.ex4, training(64, 0.002, epochs=9), "pictures in training, and three times"),
+    (ch08.ex4, lambda network, x, y: network(), "was not trained"),
+    (ch08.ex4, lambda network, x, y: network, "not a function"),
+    (ch08.ex4, lambda network, x, y: 0.8, "a number came back"),
+    (ch08.ex4, training(64, returned=judged), "a number came back"),
+    (ch08.ex4, training(64, returned=lambda model, x: (model, 0.9)), "several things"),
+    (ch08.ex4, lambda network, x, y: torch.nn.Linear(2, 2), "another network"),
+    (ch08.ex4, training(64, 1e30), "learning rate is too high"),
 ]
