@@ -81,9 +81,9 @@ def test_each_link_within_the_page_leads_somewhere() -> None:
         assert anchor in anchors
 
 
-def test_the_picture_has_a_text_alternative() -> None:
-    (alternative,) = re.findall(r"!\[([^\]]*)\]", TEXT)
-    assert len(alternative) > 60
+def test_each_picture_has_a_text_alternative() -> None:
+    alternatives = re.findall(r"!\[([^\]]*)\]", TEXT)
+    assert len(alternatives) == 2 and all(len(text) > 60 for text in alternatives)
 
 
 def test_the_table_names_the_chapters_that_exist() -> None:
