@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from course_utils.recordings import SpokenWords
+    from course_utils.splits import Split
+
 MOST_DOTS = 32  # of a column in a drawing of a network; more could not be told apart
 MOST_LINES = 160  # between two columns
 SEEN = "#fde725"  # yellow, the bright end of the course's colour map
