@@ -62,19 +62,19 @@ def ex2(answer: Callable[..., Any]) -> Iterator[str | None]:
         given = as_number(answer(time, n_fft, hop, center), "the count of frames")
         where = f"{time} samples, n_fft {n_fft}, hop {hop}, center={center}"
         hints = {
-            "centred and uncentred are the wrong way round, or you ignore center": (
+            f"centred and uncentred are the wrong way round, or you ignore center ({where}).": (
                 center and given == number_of_frames(time, n_fft, hop, False)
             ),
             "a window that is not centred must fit whole: subtract n_fft from time before you "
-            "divide": not center and given in (time // hop, time // hop + 1),
-            "half frames do not exist: divide with //": 0 < abs(given - wanted) < 1,
-            "one frame is missing: the first frame counts too, add 1": wanted - 1,
-            "one frame too many: a last step that does not fit is left out, use //": wanted + 1,
+            f"divide ({where}).": not center and given in (time // hop, time // hop + 1),
+            f"half frames do not exist: divide with // ({where}).": 0 < abs(given - wanted) < 1,
+            f"one frame is missing: the first frame counts too, add 1 ({where}).": wanted - 1,
+            f"one frame too many: a last step that does not fit is left out, use // ({where}).": (
+                wanted + 1
+            ),
         }
-        hint = explain(
-            given, wanted, hints, f"{wanted} frames are right and yours says {given:g}", 0
-        )
-        yield hint and f"{hint} ({where})."
+        otherwise = f"{wanted} frames are right and yours says {given:g} ({where})."
+        yield explain(given, wanted, hints, otherwise, 0)
 
 
 def power_spectrum(frame: torch.Tensor) -> torch.Tensor:
@@ -83,7 +83,10 @@ def power_spectrum(frame: torch.Tensor) -> torch.Tensor:
     return torch.fft.rfft(frame * window).abs() ** 2
 
 
-@exercise(reference=power_spectrum)
+WINDOW = "the frames differ in length: use torch.hann_window(len(frame)), as long as each of them."
+
+
+@exercise(reference=power_spectrum, errors={"must match": WINDOW})
 def ex3(answer: Callable[..., Any]) -> Iterator[str | None]:
     """Check a function `(frame [time]) -> power [time // 2 + 1]`."""
     generator = torch.Generator().manual_seed(4)
