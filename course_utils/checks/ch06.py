@@ -143,20 +143,20 @@ def ex3(answer: Callable[..., Any]) -> Iterator[str | None]:
     for p in (0.2, 0.6):
         first, second = (as_tensor(answer(x, p, True), "a tensor of the shape of x") for _ in "12")
         zeros = first == 0
-        share, called = float(zeros.double().mean()), f"with p = {p}"
+        share = float(zeros.double().mean())
         if first.shape != x.shape:
             yield f"the shape is {list(first.shape)} and should stay {list(x.shape)}."
         known = {
-            f"{called} in training nothing was dropped.": close(first, x),
-            f"{called} no value became 0: "
+            f"with p = {p} in training nothing was dropped.": close(first, x),
+            f"with p = {p} no value became 0: "
             "dropout sets values to 0, it does not only scale them.": share == 0,
-            f"{called} all values became 0.": share == 1,
+            f"with p = {p} all values became 0.": share == 1,
             "this is the mask: multiply x by it.": torch.equal(first, first.sign()),
             "whole rows or columns were dropped together: "
             "draw one random number for each value.": _in_lines(zeros),
-            f"{called} a share of {share:.2f} became 0: p is the probability to drop, not to "
+            f"with p = {p} a share of {share:.2f} became 0: p is the probability to drop, not to "
             "keep.": abs(share - (1 - p)) < 0.03,
-            f"{called} a share of {share:.2f} became 0: compare torch.rand numbers with p.": (
+            f"with p = {p} a share of {share:.2f} became 0: compare torch.rand numbers with p.": (
                 abs(share - p) > 0.03
             ),
         }
