@@ -89,7 +89,7 @@ def ex2(answer: Any) -> Iterator[str | None]:
         )
         wanted, hints = out * (channels * cells + 1), _count_hints(channels, out, cells)
         hint = explain(number, wanted, hints, otherwise, tolerance=0)
-        yield hint and f"{name}: {hint}"
+        yield hint and f"the count for {name}: {hint}"
     hints = {
         "the receptive field is wider: the dilations 1, 2 and 4 spread the weights.": 1 + 3 * 2,
         "the receptive field is neither a sum nor a product of the layers' reaches: the reaches "
@@ -243,8 +243,10 @@ def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
     if math.isnan(level):
         yield "the weights are no numbers any more: the learning rate is too high."
     if level > ALLOWED_DB:
-        said = f"an error of {level:.0f} dB is left, and {ALLOWED_DB:.0f} dB are wanted: "
-        yield said + _why_so_much(layer, level)
+        yield (
+            f"an error of {level:.0f} dB is left, and {ALLOWED_DB:.0f} dB are wanted: "
+            f"{_why_so_much(layer, level)}"
+        )
     yield None
 
 
