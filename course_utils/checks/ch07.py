@@ -56,7 +56,7 @@ def _centre_hints(n_mels: int, f_min: float, f_max: float) -> dict[str, Any]:
     return {
         "your centres lie at equal steps in Hz: "
         "make the steps in mel, then go back to Hz.": np.linspace(f_min, f_max, n_mels + 2)[1:-1],
-        "these are mels: go back to Hz with 700 (10^(m / 2595) - 1).": _to_mel(right),
+        "these are mels: go back to Hz with 700 * (10 ** (m / 2595) - 1).": _to_mel(right),
         "every centre is 700 Hz too high: subtract the 1 when you go back to Hz.": right + 700,
         "these centres are right to 1 Hz: leave them unrounded.": (
             np.round(right),
