@@ -767,7 +767,8 @@ def draw_runners(runners: Mapping[str, Sequence[Any]]) -> Figure:
     figure, ax = plt.subplots(figsize=(6.4, 2.2))
     for place, (name, networks) in enumerate(runners.items()):
         right = [network.right for network in networks]
-        ax.plot(right, len(right) * [place], "osd^"[place % 4], label=name)
+        hollow: dict[str, Any] = {"markerfacecolor": "none", "markersize": 8}
+        ax.plot(right, len(right) * [place], "osd^"[place % 4], label=name, **hollow)
         ax.plot(2 * [sum(right) / len(right)], [place - 0.25, place + 0.25], color=f"C{place}")
     ax.set_yticks(range(len(runners)), list(runners))
     ax.set(title="Three seeds of each, and their mean", xlabel="Accuracy on the test clips")
