@@ -296,13 +296,15 @@ def _report_epoch(report: Callable[[str], Any] | None, run: Run) -> None:
     epoch, every = len(run.history.loss), max(1, run.epochs // 10)
     shown = epoch % every == 0 or epoch in (1, run.epochs)
     if report is not None and processes.rank() == 0 and shown:
-        loss = run.history.loss[-1]
-        report(f"epoch {epoch:3d} of {run.epochs}: loss {loss:.3f}{_accuracy_text(run, epoch)}")
-
-
-def _accuracy_text(run: Run, epoch: int) -> str:
-    accuracies = run.history.valid_accuracy
-    return f", validation accuracy {100 * accuracies[epoch - 1]:.1f} %" if accuracies else ""
+        loss, accuracies = run.history.loss[-1], run.history.valid_accuracy
+        text = f"epoch {epoch:3d} of {run.epochs}: loss {loss:.3f}"
+        if accuracies:
+            share = 100 * accuracies[epoch - 1]
+            text = (
+                f"epoch {epoch:3d} of {run.epochs}: loss {loss:.3f}, "
+                f"validation accuracy {share:.1f} %"
+            )
+        report(text)
 
 
 def _report_end(report: Callable[[str], Any] | None, run: Run) -> None:
@@ -312,5 +314,11 @@ def _report_end(report: Callable[[str], Any] | None, run: Run) -> None:
     if done == 0:
         report("Stopped before the first epoch ended: the model has the weights it came with.")
         return
-    how = f"Stopped after epoch {done} of {run.epochs}" if run.history.stopped else "Done"
-    report(f"{how}: the model has the weights of epoch {best}{_accuracy_text(run, best)}.")
+    weights = f"the model has the weights of epoch {best}"
+    if run.history.valid_accuracy:
+        share = 100 * run.history.valid_accuracy[best - 1]
+        weights = f"the model has the weights of epoch {best}, validation accuracy {share:.1f} %"
+    if run.history.stopped:
+        report(f"Stopped after epoch {done} of {run.epochs}: {weights}.")
+    else:
+        report(f"Done: {weights}.")
