@@ -33,7 +33,7 @@ def ex1(answer: Callable[..., Any]) -> Iterator[str | None]:
         mask = torch.arange(longest) < lengths[:, None]
         for filling in (0.0, 0.5):
             batch = clips.masked_fill(~mask[:, None], filling)
-            given = as_tensor(answer(batch, lengths), "a tensor [batch]")
+            given = as_tensor(answer(batch, lengths), "one tensor of the shape [batch]")
             hints = _power_hints(given, batch[:, 0], lengths, mask)
             yield explain(given, _masked_power(batch, lengths), hints, otherwise)
 
