@@ -88,7 +88,11 @@ def cells(path: Path) -> list[tuple[str, bool]]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return [(text, True)]
-    return [("".join(c["source"]), c["cell_type"] == "code") for c in json.loads(text)["cells"]]
+    return [
+        ("".join(cell["source"]), cell["cell_type"] == "code")
+        for cell in json.loads(text)["cells"]
+        if "lecture-notes" not in cell.get("metadata", {}).get("tags", [])  # in their own names
+    ]
 
 
 def names_in(code: str) -> set[str]:
