@@ -767,7 +767,7 @@ def draw_runners(runners: Mapping[str, Sequence[Any]]) -> Figure:
     figure, ax = plt.subplots(figsize=(6.4, 2.2))
     for place, (name, networks) in enumerate(runners.items()):
         right = [network.right for network in networks]
-        hollow = {"markerfacecolor": "none", "markersize": 8}
+        hollow: dict[str, Any] = {"markerfacecolor": "none", "markersize": 8}
         ax.plot(right, len(right) * [place], "osd^"[place % 4], label=name, **hollow)
         ax.plot(2 * [sum(right) / len(right)], [place - 0.25, place + 0.25], color=f"C{place}")
     ax.set_yticks(range(len(runners)), list(runners))
@@ -928,7 +928,7 @@ def draw_pre_emphasis_arrows(a: float = 0.95) -> Figure:
         _arrow(ax, np.zeros(2), before, "C1")
         _arrow(ax, before, now, "C3")
         ax.text(0.5, 0.08, "x[n], length 1", color="C0", ha="center")
-        below = (0.4, -0.24) if hz == 250 else (-0.55, -0.45)
+        below = (0.4, -0.24) if hz == 250 else (-0.74, -0.45)
         ax.text(*below, f"{a} x[n−1]", color="C1", ha="center")
         beside = (1.08, -0.06) if hz == 250 else (0.42, -0.62)
         ax.text(*beside, f"difference,\nlength {gain:.2f}", color="C3", va="center")
