@@ -238,7 +238,7 @@ def ex4(answer: Callable[..., Any]) -> Iterator[str | None]:
     new = metrics.accuracy(model, new_clips, new_targets)
     if new <= WANTED_ACCURACY:
         if known < 0.8:
-            advice = "it has not learned its own clips yet, so show it pictures that are easier to learn"
+            advice = "it has not learned its own clips yet, so show it easier pictures"
         elif known > 0.97:
             advice = "it knows its own clips by heart, so move the words a little in each batch"
         else:
