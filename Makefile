@@ -9,7 +9,7 @@ help:
 	@$(PYTHON) -E tools/set_up.py --help
 
 lab test test-all student slides book doctor:
-	@$(PYTHON) -E tools/set_up.py $@ $(ARGS)
+	@$(PYTHON) -E tools/set_up.py $@ $(if $(EDITION),--edition $(EDITION)) $(ARGS)
 
 # All chapters, or some: make notebooks ONLY="03 05"
 notebooks:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
+CHINESE = os.environ.get("COURSE_LANG") == "zh"
 project = "Speech recognition, from a waveform to a recogniser"
 html_title = "Speech recognition"
 language = "en"
+if CHINESE:
+    project, html_title, language = "语音识别：从波形到识别器", "语音识别", "zh_CN"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 nb_execution_mode = "off"  # the saved outputs are shown
-nb_code_prompt_show = "Show the solution"
-nb_code_prompt_hide = "Hide the solution"
+nb_code_prompt_show = "显示答案" if CHINESE else "Show the answer"
+nb_code_prompt_hide = "隐藏答案" if CHINESE else "Hide the answer"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 

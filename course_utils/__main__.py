@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import MutableMapping, Sequence
 
-from course_utils import paths
+from course_utils import language, paths
 
 
 def calm_threads(environment: MutableMapping[str, str], platform: str = sys.platform) -> None:
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     calm_threads(os.environ)
     tools = paths.REPOSITORY / "tools"
     if not (tools / "command_line.py").is_file():
-        print(f"{tools} is missing: use the package in the course's own folder.", file=sys.stderr)
+        missing = f"{tools} is missing: use the package in the course's own folder."
+        print(language.translate(missing), file=sys.stderr)
         return 2
     if str(tools) not in sys.path:
         sys.path.insert(0, str(tools))
@@ -39,7 +40,9 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # any name can be printed, whatever the locale
         if hasattr(stream, "reconfigure") and stream.encoding.lower() != "utf-8":
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-    warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: print(
+        language.translate(f"Warning: {message}"), file=sys.stderr
+    )
     try:
         status = main()
     except KeyboardInterrupt:  # before the command line was there to catch it

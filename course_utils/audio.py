@@ -20,6 +20,7 @@ import soundfile
 import torch
 
 from course_utils.errors import AudioError
+from course_utils.language import translate
 from course_utils.paths import REPOSITORY, write_whole
 from course_utils.sound_files import MAX_RATE, Sound, open_sound
 
@@ -350,7 +351,10 @@ def _encode(waveform: torch.Tensor, sample_rate: int, kind: str, name: str) -> b
     peak = float(waveform.abs().max())
     if peak > 1.0:
         warnings.warn(
-            f"{name} reaches {peak:.2f} and was clipped to 1: divide the waveform by its maximum.",
+            translate(
+                f"{name} reaches {peak:.2f} and was clipped to 1: divide the waveform by its "
+                "maximum."
+            ),
             stacklevel=3,
         )
     if kind == "MP3" and (sample_rate not in MP3_RATES or waveform.shape[0] > 2):

@@ -18,6 +18,7 @@ import torch
 
 from course_utils import features, pictures
 from course_utils.errors import AudioError, DataError
+from course_utils.language import translate
 from course_utils.recordings import SpokenWords
 
 
@@ -86,8 +87,10 @@ def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> t
         return torch.from_numpy(np.load(path, mmap_mode="c"))
     except OSError as error:
         warnings.warn(
-            f"The pictures cannot be kept in {folder} ({error.strerror or error}), so they are "
-            "computed in memory this time: free some space or name another folder.",
+            translate(
+                f"The pictures cannot be kept in {folder} ({error.strerror or error}), so they are "
+                "computed in memory this time: free some space or name another folder."
+            ),
             stacklevel=4,
         )
         return _in_memory(data, settings)

@@ -2,6 +2,8 @@
 
 import re
 
+from course_utils.language import translate
+
 
 class CourseError(Exception):
     """Something that the course cannot do, in one sentence that says what is wrong and the cure."""
@@ -9,6 +11,9 @@ class CourseError(Exception):
     def __init__(self, sentence: object) -> None:
         # A line break in a file's name would tear the sentence.
         super().__init__(re.sub(r"[\r\n]+", " ", str(sentence)))
+
+    def __str__(self) -> str:
+        return translate(super().__str__())
 
 
 class AudioError(CourseError):

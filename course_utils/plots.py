@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from course_utils.errors import check_tensor
+from course_utils.language import translate
 from course_utils.live import is_live
 
 if TYPE_CHECKING:
@@ -178,8 +179,10 @@ def plot_spectrogram(
     picture = levels.detach().cpu().reshape(-1, *levels.shape[-2:])[0]
     if picture.min() >= 0 and picture.max() > 0:
         warnings.warn(
-            "No value of this spectrogram is negative, as in one of power: draw its levels in dB, "
-            "to_db(power).",
+            translate(
+                "No value of this spectrogram is negative, as in one of power: draw its levels in "
+                "dB, to_db(power)."
+            ),
             stacklevel=2,
         )
     seconds = picture.shape[1] * hop_length / sample_rate
@@ -324,8 +327,10 @@ def _word_labels(words: Sequence[str] | None, count: int) -> dict[str, Any]:
     missing = {sign for sign in "".join(names) if not plain.get_char_index(ord(sign))}
     if missing and not installed:
         warnings.warn(
-            f"No font here has the signs {''.join(sorted(missing))[:12]}, so they are drawn as "
-            f"boxes: install Noto Sans CJK and delete the folder {get_cachedir()}.",
+            translate(
+                f"No font here has the signs {''.join(sorted(missing))[:12]}, so they are drawn as "
+                f"boxes: install Noto Sans CJK and delete the folder {get_cachedir()}."
+            ),
             stacklevel=3,
         )
     return {"labels": names, "fontfamily": ["DejaVu Sans", *installed[:1]]}

@@ -1,9 +1,7 @@
 // The form of recorder.py. Sentences are set with textContent, so no name is ever read as HTML.
 
-const OFFER = "or choose a file, which does the same.";
-const TOO_OLD = `This browser cannot record: use a newer one, ${OFFER}`;
-const EMPTY = `The recording holds no sound: record again, ${OFFER}`;
-const TAKEN = `The microphone was taken away while it recorded: record again, ${OFFER}`;
+const TOO_OLD =
+  "This browser cannot record: use a newer one, or choose a file, which does the same.";
 
 function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -37,18 +35,22 @@ function oneChannel(channels) {
   return power(mean) < 0.01 * power(loudest) ? loudest : mean;
 }
 
-function whyNoMicrophone(error) {
+// `t` gives a sentence in the reader's language.
+function whyNoMicrophone(error, t) {
   if (error.name === "NotAllowedError")
-    return `The microphone is not allowed: allow it beside the page's address (VS Code never does: use JupyterLab), ${OFFER}`;
-  if (error.name === "NotFoundError") return `There is no microphone: plug one in, ${OFFER}`;
-  if (error.name === "NotSupportedError") return TOO_OLD;
-  return `The microphone does not work (${error.name}): close other programs that use it, ${OFFER}`;
+    return t("The microphone is not allowed: allow it beside the page's address (VS Code never does: use JupyterLab), or choose a file, which does the same.");
+  if (error.name === "NotFoundError")
+    return t("There is no microphone: plug one in, or choose a file, which does the same.");
+  if (error.name === "NotSupportedError") return t(TOO_OLD);
+  return t("The microphone does not work ({0}): close other programs that use it, or choose a file, which does the same.", error.name);
 }
 
 function render({ model, el }) {
+  const texts = model.get("texts"); // what Python's catalogue says instead
+  const t = (sentence, value) => (texts[sentence] ?? sentence).replace("{0}", value);
   const speaker = element("input", { required: true, maxLength: 40, autocomplete: "off" });
   const word = element("select", {}, ...model.get("words").map((each) => new Option(each)));
-  const button = element("button", { type: "button", textContent: "Record" });
+  const button = element("button", { type: "button", textContent: t("Record") });
   const file = element("input", { type: "file", accept: "audio/*" });
   const remove = element("button", { type: "button" });
   const status = element("p", {});
@@ -60,7 +62,7 @@ function render({ model, el }) {
   const said = () => ({ do: "keep", speaker: speaker.value, word: word.value });
 
   async function send(content, source, otherwise) {
-    say("Python answers when it is free.");
+    say(t("Python answers when it is free."));
     try {
       const samples = await samplesOf(source, model.get("rate"), model.get("max_seconds"));
       model.send(content, undefined, [samples.buffer]);
@@ -78,7 +80,7 @@ function render({ model, el }) {
       recordFrom(stream, content);
     } catch (error) {
       stream?.getTracks().forEach((track) => track.stop());
-      say(whyNoMicrophone(error));
+      say(whyNoMicrophone(error, t));
     } finally {
       button.disabled = false;
     }
@@ -100,15 +102,15 @@ function render({ model, el }) {
       lost ||= !stream.active; // the recorder may hear of it first
       stream.getTracks().forEach((track) => track.stop());
       stop = null;
-      button.textContent = "Record";
-      if (lost) say(TAKEN);
-      else send(content, new Blob(parts), EMPTY);
+      button.textContent = t("Record");
+      if (lost) say(t("The microphone was taken away while it recorded: record again, or choose a file, which does the same."));
+      else send(content, new Blob(parts), t("The recording holds no sound: record again, or choose a file, which does the same."));
     };
     recorder.onstart = () => setTimeout(end, 1000 * model.get("seconds"));
     recorder.start();
     stop = end;
-    button.textContent = "Stop";
-    say("Speak now.");
+    button.textContent = t("Stop");
+    say(t("Speak now."));
   }
 
   button.onclick = () => {
@@ -118,35 +120,33 @@ function render({ model, el }) {
   file.onchange = () => {
     const [chosen] = file.files;
     if (chosen && speaker.reportValidity())
-      send(said(), chosen, `${chosen.name} is no sound that this browser can decode: choose WAV, MP3 or M4A.`);
+      send(said(), chosen, t("{0} is no sound that this browser can decode: choose WAV, MP3 or M4A.", chosen.name));
     file.value = ""; // so that the same file can be chosen again
   };
   remove.onclick = () => model.send({ do: "delete" });
   if (!navigator.mediaDevices) {
     button.disabled = true;
-    say(`This page may not use the microphone: open it by https or on this computer, ${OFFER}`);
+    say(t("This page may not use the microphone: open it by https or on this computer, or choose a file, which does the same."));
   } else if (!window.MediaRecorder) {
     button.disabled = true;
-    say(TOO_OLD);
+    say(t(TOO_OLD));
   }
   const showLast = () => {
     remove.disabled = !model.get("last");
-    remove.textContent = `Delete ${model.get("last") || "the last one"}`;
+    remove.textContent = t("Delete {0}", model.get("last") || t("the last one"));
   };
   showLast();
   model.on("change:last", showLast);
   model.on("msg:custom", (message) => say(message.sentence));
   const consent = element("p", {
-    textContent:
-      `Your recordings stay where this notebook runs, in the folder ${model.get("place")}. ` +
-      "You may delete them at any time. Record nobody who has not agreed.",
+    textContent: t("Your recordings stay where this notebook runs, in the folder {0}. You may delete them at any time. Record nobody who has not agreed.", model.get("place")),
   });
   el.classList.add("say-a-word");
   el.dataset.lmSuppressShortcuts = "true"; // or a 3 typed here would make the cell a heading
   el.append(
     consent,
-    element("div", {}, element("label", {}, "Speaker ", speaker), element("label", {}, "Word ", word)),
-    element("div", {}, button, element("label", {}, "or a file ", file), remove),
+    element("div", {}, element("label", {}, t("Speaker"), " ", speaker), element("label", {}, t("Word"), " ", word)),
+    element("div", {}, button, element("label", {}, t("or a file"), " ", file), remove),
     status,
   );
 }

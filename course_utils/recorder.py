@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import re
 import unicodedata
 import wave
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from course_utils import language
 from course_utils.errors import AudioError, FolderError
 from course_utils.live import is_live
 from course_utils.paths import work_folder
@@ -141,10 +143,11 @@ class Recorder(anywidget.AnyWidget):
     max_seconds = traitlets.Int(MAX_SECONDS).tag(sync=True)
     place = traitlets.Unicode().tag(sync=True)
     words = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    texts = traitlets.Dict().tag(sync=True)  # each sentence of the form in the reader's language
     last = traitlets.Unicode().tag(sync=True)  # the name of the file that Delete would remove
 
     def __init__(self, folder: Path, heard: Heard, words: Sequence[str] = DIGITS) -> None:
-        super().__init__(place=str(folder), words=list(words))
+        super().__init__(place=str(folder), words=list(words), texts=texts_of_the_form())
         self.folder, self.heard = folder, heard
         self.made: list[Path] = []
         self.output = ipywidgets.Output()
@@ -164,7 +167,7 @@ class Recorder(anywidget.AnyWidget):
     def _keep(self, samples: bytes, speaker: str, word: str) -> None:
         self.made.append(save_recording(samples, speaker, word, self.folder))
         self.last = self.made[-1].name
-        self.send({"sentence": f"Kept as {self.last}."})
+        self.send({"sentence": language.translate(f"Kept as {self.last}.")})
         with self.output:
             self.heard(self.made[-1])
 
@@ -181,7 +184,20 @@ class Recorder(anywidget.AnyWidget):
             ) from None
         self.made.pop()
         self.last = self.made[-1].name if self.made else ""
-        self.send({"sentence": f"{path.name} is deleted."})
+        self.send({"sentence": language.translate(f"{path.name} is deleted.")})
+
+
+def texts_of_the_form() -> dict[str, str]:
+    """Return the sentences of `recorder.js` that the catalogue has in the current language.
+
+    >>> texts_of_the_form()
+    {}
+    """
+    if language.current() == "en":
+        return {}
+    script = Path(__file__).with_name("recorder.js").read_text(encoding="utf-8")
+    sentences = re.findall(r'(?:\bt\(|TOO_OLD =\s+)"([^"]+)"', script)
+    return {sentence: language.translate(sentence) for sentence in sentences}
 
 
 def record(heard: Heard, words: Sequence[str] = DIGITS) -> None:

@@ -21,6 +21,7 @@ import torch
 
 from course_utils import audio
 from course_utils.errors import AudioError, DataError
+from course_utils.language import translate
 
 _TAKE = r"(?:_take(?P<take>[0-9]+))?"
 LAYOUTS = {
@@ -178,7 +179,7 @@ class SpokenWords(torch.utils.data.Dataset):
         if problems and not skip:
             raise DataError(self.problem_report(problems))
         if problems:
-            warnings.warn(self.problem_report(problems, skipped=True), stacklevel=3)
+            warnings.warn(translate(self.problem_report(problems, skipped=True)), stacklevel=3)
         if not found:
             raise DataError(
                 f"{self.root} holds no WAV, FLAC or MP3 file that can be used: check the folder."
@@ -261,8 +262,10 @@ def _warn_of_old_takes(speakers: set[str]) -> None:
         base = re.fullmatch(r"(.+)-[0-9]+", speaker)
         if base and base[1] in speakers:
             warnings.warn(
-                f"{speaker} and {base[1]} count as two speakers: if they are one person, rename "
-                f"{speaker}_….wav to {base[1]}_…_take2.wav.",
+                translate(
+                    f"{speaker} and {base[1]} count as two speakers: if they are one person, "
+                    f"rename {speaker}_….wav to {base[1]}_…_take2.wav."
+                ),
                 stacklevel=4,
             )
 

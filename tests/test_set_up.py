@@ -31,6 +31,8 @@ import set_up
 from course_utils import __main__ as command_line
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SET_UP_FILES = ("tools/set_up.py", "course_utils/__init__.py", "course_utils/language.py")
+SET_UP_FILES += ("pyproject.toml", "constraints.txt")
 PYTHON = getattr(sys, "_base_executable", None) or sys.executable
 posix_only = pytest.mark.skipif(os.name == "nt", reason="uses shell scripts and signals")
 
@@ -133,7 +135,7 @@ def course(tmp_path: Path, index: Path) -> Course:
     for name in ("course_utils", "notebooks", "tools"):
         (folder / name).mkdir(parents=True)
     shutil.copy(REPOSITORY / "tools" / "set_up.py", folder / "tools")
-    for name in ("paths.py", "errors.py", "__init__.py"):
+    for name in ("paths.py", "errors.py", "language.py", "__init__.py"):
         shutil.copy(REPOSITORY / "course_utils" / name, folder / "course_utils")
     (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
     (folder / "pyproject.toml").write_text(
@@ -376,8 +378,8 @@ def test_folder_without_write_permission(index: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        (folder / "tools").mkdir()
-        for part in ("tools/set_up.py", "pyproject.toml", "constraints.txt"):
+        for part in SET_UP_FILES:
+            (folder / part).parent.mkdir(exist_ok=True)
             shutil.copy(REPOSITORY / part, folder / part)
         subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)  # whatever the umask is
         folder.chmod(0o555)
@@ -505,8 +507,8 @@ def test_without_a_home_the_set_up_still_speaks() -> None:
         pytest.skip("needs root, and a Python that another user may run")
     with tempfile.TemporaryDirectory() as name:
         course = Path(name) / "course"
-        (course / "tools").mkdir(parents=True)
-        for part in ("tools/set_up.py", "pyproject.toml", "constraints.txt"):
+        for part in SET_UP_FILES:
+            (course / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / part, course / part)
         subprocess.run(["chmod", "-R", "a+rX", name], check=True)
         lines = f"import sys; sys.path.insert(0, '{course}/tools'); import set_up; "
@@ -589,9 +591,10 @@ def test_an_environment_that_fails_for_another_reason_gets_no_wrong_cure(course:
 def tested(tmp_path: Path) -> Path:
     """A course with one test, in a folder of which somebody uses pytest otherwise."""
     folder = tmp_path / "above" / "course"
-    for name in ("tools", "tests", "notebooks"):
+    for name in ("tools", "tests", "notebooks", "course_utils"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "tools" / "set_up.py", folder / "tools")
+    for part in SET_UP_FILES[:3]:
+        shutil.copy(REPOSITORY / part, folder / part)
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     (folder / "tests" / "test_one.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
     (folder.parent / "pytest.ini").write_text("[pytest]\naddopts = --nothing\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
+from course_utils.language import current, translate
 
 LAYOUTS = ("speaker_digit", "speaker_word", "digit_speaker_take")
 LAYOUT_HELP = (
@@ -57,8 +58,8 @@ def _download(arguments: argparse.Namespace) -> int:
 
     target = arguments.to or paths.work_folder() / "fsdd"
     recordings = download.fetch_fsdd(target, arguments.url or download.FSDD_URL, arguments.archive)
-    print(f"All {download.FSDD_FILES:,} recordings are in {recordings}, checked by their digests.")
-    print(f"Set the environment variable FSDD_DIR to {recordings.parent}")
+    _tell(f"All {download.FSDD_FILES:,} recordings are in {recordings}, checked by their digests.")
+    _tell(f"Set the environment variable FSDD_DIR to {recordings.parent}")
     return 0
 
 
@@ -99,7 +100,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if metrics is None:
         return 130
     if first:
-        print(_summary(metrics))
+        _tell(_summary(metrics))
     return 0
 
 
@@ -115,7 +116,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     metrics = experiment.evaluate(recogniser, data, started)
     if arguments.json is not None:
         experiment.save_json(arguments.json, metrics)
-    print(_summary(metrics))
+    _tell(_summary(metrics))
     return 0
 
 
@@ -133,7 +134,11 @@ def _recognize(arguments: argparse.Namespace) -> int:
             _say(str(error))
             status = 1
             continue
-        answer = f"{heard.word}\t{heard.probability:.3f}" if heard.word else "-\tno speech found"
+        answer = (
+            f"{heard.word}\t{heard.probability:.3f}"
+            if heard.word
+            else "-\t" + translate("no speech found")
+        )
         print(f"{file}\t{answer}", flush=True)
     return status
 
@@ -165,8 +170,14 @@ def _recordings(root: Path, layout: str, skip_unreadable: bool) -> Any:
     return SpokenWords(root, layout, unreadable="skip" if skip_unreadable else "error")
 
 
+def _tell(text: str) -> None:
+    """Print what was asked for, line by line in the reader's language."""
+    for line in text.split("\n"):
+        print(translate(line), flush=True)
+
+
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(translate(line), file=sys.stderr, flush=True)
 
 
 def _say_nothing(line: str) -> None:
@@ -349,7 +360,22 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_recognize(commands)
     _add_export(commands)
+    if current() != "en":
+        _translate(main_parser)
     return main_parser
+
+
+def _translate(parser: argparse.ArgumentParser) -> None:
+    """Put a parser's help into the reader's language; argparse's own words stay as they are."""
+    parser.description = translate(parser.description or "") or None
+    parser.epilog = "\n".join(map(translate, (parser.epilog or "").split("\n"))) or None
+    for action in parser._actions:
+        action.help = translate(action.help) if action.help else action.help
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action._choices_actions:
+                choice.help = translate(choice.help or "")
+            for child in action.choices.values():
+                _translate(child)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from course_utils.language import translate
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 14)
 PATIENCE = 600  # seconds: a busy machine is slow, not broken
@@ -348,9 +350,9 @@ def table(rows: list[Row]) -> str:
     width = max(len(row.check) for row in rows)
     lines = []
     for row in rows:
-        lines.append(f"{row.status:4}  {row.check:{width}}  {row.found}")
+        lines.append(f"{row.status:4}  {row.check:{width}}  {translate(row.found)}")
         if row.cure:
-            lines.append(f"{'':{6 + width}}  cure: {row.cure}")
+            lines.append(f"{'':{6 + width}}  " + translate(f"cure: {row.cure}"))
     return "\n".join(lines)
 
 
@@ -362,7 +364,7 @@ def main() -> int:
         rows = examine()
         failed = sum(row.status == "FAIL" for row in rows)
         end = f"The course can't run: see FAIL ({failed})." if failed else "The course can run."
-        print(f"{table(rows)}\n\n{end}", flush=True)
+        print(f"{table(rows)}\n\n{translate(end)}", flush=True)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `head` had enough; Python's own flush at the end must not fail

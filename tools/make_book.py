@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import nbformat
 import make_demo
 from course_utils.errors import CourseError
 from execute_notebooks import check_outputs, find_notebooks
+from set_up import EDITIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BOOK = REPOSITORY / "book"
@@ -140,22 +142,27 @@ def without_local_links(text: str) -> str:
     return re.sub(r"\[([^]]+)\]\((?!https?://|#)[^)]*\)", r"\1", text)
 
 
-def lay_together(source: Path) -> list[str]:
+def lay_together(source: Path, edition: str = "en") -> list[str]:
     """Write the sources of the book into ``source``; return glossary terms that are nowhere."""
+    pages = BOOK if edition == "en" else REPOSITORY / edition
     shutil.rmtree(source, ignore_errors=True)
     for folder in ("instructor", "images", "sheets"):
-        shutil.copytree(BOOK / folder, source / folder)
-    for path in [BOOK / "conf.py", *BOOK.glob("*.md")]:
-        shutil.copy(path, source)
+        place = pages if (pages / folder).is_dir() else BOOK
+        shutil.copytree(place / folder, source / folder)
+    for path in [BOOK / "conf.py", *BOOK.glob("*.md"), *pages.glob("*.md")]:
+        if path.name != "README.md":
+            shutil.copy(path, source)
     for name, original in PAGES.items():
+        if (pages / name).is_file():  # the datasheet's first page in Chinese
+            continue
         text = (REPOSITORY / original).read_text(encoding="utf-8")
         (source / name).write_text(without_local_links(text), encoding="utf-8")
-    notebooks = find_notebooks([])
+    notebooks = find_notebooks([], REPOSITORY / EDITIONS[edition])
     (source / "notebooks").mkdir()
     for path in notebooks:
         content = nbformat.from_dict(book_notebook(path))
         nbformat.write(content, source / "notebooks" / path.name)
-    terms, missing = glossary((BOOK / "glossary.md").read_text(encoding="utf-8"), notebooks)
+    terms, missing = glossary((pages / "glossary.md").read_text(encoding="utf-8"), notebooks)
     (source / "glossary.md").write_text(terms, encoding="utf-8")
     static = source / "_static"
     static.mkdir()
@@ -171,22 +178,27 @@ def lay_together(source: Path) -> list[str]:
 def main() -> int:
     """Make the book. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Make the book.")
-    parser.add_argument("--to", type=Path, default=TARGET, help="the folder (build/book)")
-    target = parser.parse_args().to.resolve()
+    parser.add_argument("--to", type=Path, help="the folder (build/book)")
+    parser.add_argument("--edition", choices=sorted(EDITIONS), default="en", help="its language")
+    arguments = parser.parse_args()
+    edition = arguments.edition
+    target = arguments.to or (TARGET if edition == "en" else TARGET.with_name(f"book-{edition}"))
+    target = target.resolve()
     source = target.with_name(target.name + "_source")
     try:
-        check_outputs(find_notebooks([]))
+        check_outputs(find_notebooks([], REPOSITORY / EDITIONS[edition]))
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
-    missing = lay_together(source)
+    missing = lay_together(source, edition)
     if missing:
         print(f"Left out of the glossary, as no chapter introduces them: {', '.join(missing)}")
     shutil.rmtree(target, ignore_errors=True)
     doctrees = target.with_name(target.name + "_doctrees")
     options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(doctrees)]
     command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
-    status = subprocess.call(command, cwd=REPOSITORY)
+    environment = os.environ | {"COURSE_LANG": edition}
+    status = subprocess.call(command, cwd=REPOSITORY, env=environment)
     if status == 0:
         make_demo.make(target / "recogniser_page.html")
         print(f"The book: {target / 'index.html'}")

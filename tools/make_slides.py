@@ -26,7 +26,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from course_utils.errors import CourseError
-from execute_notebooks import NOTEBOOKS, check_outputs, find_notebooks
+from execute_notebooks import check_outputs, find_notebooks
+from set_up import EDITIONS
 
 TOOLS = Path(__file__).resolve().parent
 TARGET = TOOLS.parent / "build" / "slides"
@@ -118,7 +119,7 @@ def chapter(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         if kind == "skip" or {"solution", "check"} & tags:
             continue
         if kind == "notes":
-            minutes = re.match(r"\*For the teacher, (\d+) min", cell["source"])
+            minutes = re.match(r"\*(?:For the teacher, |教师提示，)(\d+) ", cell["source"])
             html = "\n".join(markdown_blocks(cell["source"]))
             notes.append({"minutes": int(minutes.group(1)) if minutes else 0, "html": html})
             continue
@@ -146,7 +147,7 @@ def script(path: Path) -> str:
     return re.sub(r"</(script)", r"<\\/\1", text, flags=re.IGNORECASE)
 
 
-def make(path: Path, target: Path) -> Path:
+def make(path: Path, target: Path, language: str = "en") -> Path:
     """Make the slides of the notebook ``path`` in the folder ``target``; return their file."""
     notebook = nbformat.read(path, as_version=4)
     reveal = package_folder("sphinx_revealjs") / "_static" / "revealjs"
@@ -156,6 +157,7 @@ def make(path: Path, target: Path) -> Path:
     )
     page = template.render(
         **chapter(notebook),
+        language={"zh": "zh-CN"}.get(language, language),
         styles=[
             (reveal / "dist" / "reset.css").read_text(encoding="utf-8"),
             (reveal / "dist" / "reveal.css").read_text(encoding="utf-8"),
@@ -179,13 +181,17 @@ def main() -> int:
     """Make the slides of the chapters that the command line names. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Make the slides of the chapters.")
     parser.add_argument("names", nargs="*", help="a file or a number like 03; all by default")
-    parser.add_argument("--to", type=Path, default=TARGET, help="the folder (build/slides)")
+    parser.add_argument("--to", type=Path, help="the folder (build/slides)")
+    parser.add_argument("--edition", choices=sorted(EDITIONS), default="en", help="their language")
     arguments = parser.parse_args()
+    target = arguments.to
+    if target is None:
+        target = TARGET if arguments.edition == "en" else TARGET.with_name("slides-zh")
     try:
-        paths = find_notebooks(arguments.names, NOTEBOOKS)
+        paths = find_notebooks(arguments.names, TOOLS.parent / EDITIONS[arguments.edition])
         check_outputs(paths)
         for path in paths:
-            print(make(path, arguments.to), flush=True)
+            print(make(path, target, arguments.edition), flush=True)
     except (FileNotFoundError, CourseError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor, TagRemovePreprocessor
 
 from course_utils.paths import write_whole
+from set_up import EDITIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = REPOSITORY / "build" / "student"
@@ -46,7 +47,8 @@ PARTS = (
     ".gitattributes",
 )
 REMOVED_TAGS = ("solution", "teacher", "check")
-FOR_OTHERS = ("For instructors", "For continuous integration")  # sections of the README
+# Sections of the README.
+FOR_OTHERS = ("For instructors", "For continuous integration", "教师", "持续集成")
 RECORD = ".given.json"
 
 
@@ -66,9 +68,15 @@ def student_readme(text: str) -> str:
     return text
 
 
-def edition(repository: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each file of the student edition of ``repository``: its relative path, its bytes."""
-    paths = {path for part in PARTS for path in repository.glob(part) if path.is_file()}
+def edition(repository: Path, language: str = "en") -> Iterator[tuple[str, bytes]]:
+    """Yield each file of the student edition of ``repository``: its relative path, its bytes.
+
+    The Chinese one has the Chinese notebooks instead of the English ones, and README in Chinese.
+    """
+    parts = [*PARTS, "zh/README.md"] if language == "zh" else PARTS
+    notebooks = EDITIONS[language]
+    parts = [part.replace("notebooks", notebooks) for part in parts]
+    paths = {path for part in parts for path in repository.glob(part) if path.is_file()}
     for path in sorted(paths):
         inner = path.relative_to(repository)
         if any(name == "__pycache__" or name.startswith(".") for name in inner.parts[:-1]):
@@ -78,7 +86,7 @@ def edition(repository: Path) -> Iterator[tuple[str, bytes]]:
         content = path.read_bytes()
         if path.suffix == ".ipynb":
             content = student_notebook(content.decode("utf-8")).encode("utf-8")
-        elif inner.name == "README.md" and len(inner.parts) == 1:
+        elif inner.name == "README.md" and inner.parts[0] in ("README.md", "zh"):
             content = student_readme(content.decode("utf-8")).encode("utf-8")
         yield inner.as_posix(), content
 
@@ -139,12 +147,15 @@ def write_zip(files: dict[str, bytes], path: Path) -> None:
 def main() -> int:
     """Make the edition. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Make the student edition of the course.")
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=TARGET, help="where to write (build/student)"
-    )
-    folder = parser.parse_args().folder.resolve()
+    parser.add_argument("folder", nargs="?", type=Path, help="where to write (build/student)")
+    parser.add_argument("--edition", choices=sorted(EDITIONS), default="en", help="its language")
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    if folder is None:
+        folder = TARGET if arguments.edition == "en" else TARGET.with_name("student-zh")
+    folder = folder.resolve()
     try:
-        files = dict(edition(REPOSITORY))
+        files = dict(edition(REPOSITORY, arguments.edition))
         beside = write_folder(files, folder)
         archive = folder.with_suffix(".zip")
         write_zip(files, archive)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from course_utils.language import translate
+
 NO_ANSWER = "there is no answer yet: replace the dots in the cell above."
 NO_RESULT = "your function gives no answer back: end it with return; print only shows a value."
 CHANGED_INPUT = "your function changes its input in place: work on a new tensor instead."
@@ -33,7 +35,7 @@ class Verdict:
         return self.hint is None
 
     def __repr__(self) -> str:
-        return "Right." if self.hint is None else f"Not yet: {self.hint}"
+        return translate("Right." if self.hint is None else f"Not yet: {self.hint}")
 
     def _ipython_display_(self) -> None:
         """Keep Jupyter from echoing the verdict below the sentence."""
@@ -73,7 +75,7 @@ class Check:
         """Return the answer if it is right; if not, say so and return the reference."""
         if self._hint(answer) is None:
             return answer
-        print("The course's own answer is used below, until yours is right.")
+        print(translate("The course's own answer is used below, until yours is right."))
         return self.reference
 
     def _hint(self, answer: Any) -> str | None:
@@ -148,8 +150,10 @@ def progress(chapter: ModuleType) -> str:
     """
     found = {name: value for name, value in vars(chapter).items() if isinstance(value, Check)}
     left = [name.removeprefix("ex") for name, check in found.items() if not check.solved]
-    done = f"Exercises done: {len(found) - len(left)} of {len(found)}"
-    return f"{done}; left: {', '.join(left)}." if left else f"{done}."
+    done, whole = len(found) - len(left), len(found)
+    if left:
+        return translate(f"Exercises done: {done} of {whole}; left: {', '.join(left)}.")
+    return translate(f"Exercises done: {done} of {whole}.")
 
 
 def exercise(

@@ -150,7 +150,7 @@ def open_form(context: BrowserContext, folder: Path, script: str, address: str =
         kept._receive(kept, content, [bytes(buffer) for buffer in buffers])
         return answers, kept.last
 
-    names = ("words", "rate", "seconds", "max_seconds", "place", "last")
+    names = ("words", "rate", "seconds", "max_seconds", "place", "last", "texts")
     traits = json.dumps({name: getattr(kept, name) for name in names if kept.has_trait(name)})
 
     def answer(route: Route) -> None:

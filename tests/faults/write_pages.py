@@ -269,6 +269,9 @@ def texts(
             for text in texts(node.func.value, function, functions):
                 yield re.sub(r"\{[^}]*\}", "…", text)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "translate":
+            yield from texts(node.args[0], function, functions)
+            return
         called = functions.get(node.func.id)
         if called is not None and called is not function:
             for inner in ast.walk(called):
