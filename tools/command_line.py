@@ -368,7 +368,7 @@ def parser() -> argparse.ArgumentParser:
 def _translate(parser: argparse.ArgumentParser) -> None:
     """Put a parser's help into the reader's language; argparse's own words stay as they are."""
     parser.description = translate(parser.description or "") or None
-    parser.epilog = "\n".join(map(translate, (parser.epilog or "").split("\n"))) or None
+    parser.epilog = translate(parser.epilog or "") or None
     for action in parser._actions:
         action.help = translate(action.help) if action.help else action.help
         if isinstance(action, argparse._SubParsersAction):
