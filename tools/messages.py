@@ -19,7 +19,7 @@ TOOLS = ("command_line", "doctor", "download", "experiment", "set_up")
 # Too short to be known by their words.
 SHORT = ["Right.", "Not yet: {0}", "cure: {0}", "Warning: {0}", "New: {0}"]
 SHORT += ["no speech found", "mean over speakers {0}, worst {1}", "per word: {0}"]
-SHORT += ["Kept as {0}.", "{0} is deleted."]
+SHORT += ["Kept as {0}.", "{0} is deleted.", "the folder of recordings", "sound files"]
 FORM = r'(?:\bt\(|TOO_OLD =\s+)"([^"]+)"'  # a sentence of the recording form
 
 
