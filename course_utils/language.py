@@ -10,7 +10,7 @@ import json
 import os
 import re
 from pathlib import Path
-from re import Match, Pattern
+from typing import List, Match, Pattern, Tuple
 
 CATALOGUES = Path(__file__).with_name("locale")
 PLACE = re.compile(r"\{(\d+)\}")  # of a name or a number: {0}, {1}, ...
@@ -56,14 +56,21 @@ def _filled(wanted: str, found: Match[str]) -> str:
     return PLACE.sub(lambda place: translate(found.group(int(place.group(1)) + 1)), wanted)
 
 
-@functools.cache
-def _catalogue(name: str) -> list[tuple[Pattern[str], str]]:
-    """Read a catalogue: what a message looks like, and its translation; the longest come first."""
+@functools.lru_cache(maxsize=None)
+def _catalogue(name: str) -> List[Tuple[Pattern[str], str]]:
+    """Read a catalogue: what a message looks like, and its translation.
+
+    The longest come first, and last those that begin with a place, which would swallow "Not yet:".
+    """
     path = CATALOGUES / (name + ".json")
     if not path.is_file():
         return []
     entries = json.loads(path.read_text(encoding="utf-8"))
-    ordered = sorted(entries.items(), key=lambda entry: -len(PLACE.sub("", entry[0])))
+
+    def order(entry: Tuple[str, str]) -> Tuple[bool, int]:
+        return entry[0].startswith("{"), -len(PLACE.sub("", entry[0]))
+
+    ordered = sorted(entries.items(), key=order)
     return [(_pattern(text), wanted) for text, wanted in ordered if wanted]
 
 

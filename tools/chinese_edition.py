@@ -46,7 +46,7 @@ CHINESE = ENGLISH / "zh"
 TEXT = REPOSITORY / "zh" / "notebooks"
 ALLOW = re.compile(r"^<!-- allow (\w+): .+ -->\n?", re.MULTILINE)
 HEAD = re.compile(
-    r'^<!-- (cell|code) (\w+) en=(\w+)(?: zh=(\w+))?(?: same="([^"]*)")? -->$', re.MULTILINE
+    r'^<!-- (cell|code) ([\w-]+) en=(\w+)(?: zh=(\w+))?(?: same="([^"]*)")? -->$', re.MULTILINE
 )
 # What the Chinese notebooks have more than the English ones, at the end of their set-up cell.
 SWITCH = '\n\nfrom course_utils import language\n\nlanguage.use("zh")'
