@@ -19,6 +19,7 @@ TOOLS = ("command_line", "doctor", "download", "experiment", "set_up")
 # Too short to be known by their words.
 SHORT = ["Right.", "Not yet: {0}", "cure: {0}", "Warning: {0}", "New: {0}"]
 SHORT += ["no speech found", "mean over speakers {0}, worst {1}", "per word: {0}"]
+SHORT += ["return {0}, not a {1}.", "one tensor", "one number, {0}"]
 SHORT += ["Kept as {0}.", "{0} is deleted.", "the folder of recordings", "sound files"]
 FORM = r'(?:\bt\(|TOO_OLD =\s+)"([^"]+)"'  # a sentence of the recording form
 
@@ -26,6 +27,7 @@ FORM = r'(?:\bt\(|TOO_OLD =\s+)"([^"]+)"'  # a sentence of the recording form
 def files() -> list[Path]:
     """The files whose messages are listed."""
     found = [path for pattern in SOURCES for path in REPOSITORY.glob(pattern)]
+    found = [path for path in found if path.stem != "drawings"]  # titles stay English
     return sorted(found) + [REPOSITORY / "tools" / f"{name}.py" for name in TOOLS]
 
 
