@@ -672,26 +672,31 @@ def _install_for(command: str) -> None:
         say("{}\nUntil then JupyterLab starts with the packages of the last set-up.".format(error))
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    """Run one command. Returns its exit status; 2 after a sentence on what went wrong here."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    made = argparse.ArgumentParser(
         allow_abbrev=False,
         description="Set up the course, if needed, and run a command in its environment.",
         epilog="What follows the command is passed on, for example to JupyterLab or pytest.",
     )
-    parser.add_argument("command", choices=["lab", "install"] + sorted(TASKS))
-    parser.add_argument(
+    made.add_argument("command", choices=["lab", "install"] + sorted(TASKS))
+    made.add_argument(
         "--edition",
         choices=sorted(EDITIONS),
         default="en",
         help="the language of the notebooks, pages and messages (en)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--no-venv",
         action="store_true",
         help="use the Python that runs this, for example a conda environment from environment.yml",
     )
-    arguments, passed_on = parser.parse_known_args(argv)
+    return made
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one command. Returns its exit status; 2 after a sentence on what went wrong here."""
+    arguments, passed_on = parser().parse_known_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # any path can be printed, whatever the locale
             stream.reconfigure(errors="backslashreplace")
