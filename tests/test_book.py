@@ -36,8 +36,8 @@ NO_TERMS |= {"海森矩阵"}
 # ------------------------------------------------------------------ glossary and docstrings
 
 
-def glossary_rows() -> list[tuple[str, str]]:
-    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+def glossary_rows(folder: Path = BOOK) -> list[tuple[str, str]]:
+    text = (folder / "glossary.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", text, flags=re.MULTILINE)
     return [row for row in rows if row[0] != "English"]
 
@@ -72,6 +72,33 @@ def test_a_term_links_to_its_first_section(tmp_path: Path) -> None:
     text, missing = make_book.glossary(rows, CHAPTERS)
     assert "| frame | 帧 | a piece | {ref}`1.4 <01-1-4-" in text
     assert missing == ["x"] and "| x |" not in text
+
+
+def test_the_chinese_glossary_has_the_same_terms() -> None:
+    assert glossary_rows(REPOSITORY / "zh") == glossary_rows()
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "term", "given"),
+    [
+        ("这叫声带（vocal folds）。", "vocal folds", "声带", True),
+        ("这叫**权重共享**（weight sharing）。", "shared weights", "权重共享", True),
+        ("## 5.7 池化", "pooling", "池化", True),
+        ("## 完整的神经网络", "neural network", "神经网络", True),
+        ("即波形 `waveform`", "waveform", "波形", True),
+        ("**Adam**（自适应矩估计）", "Adam", "自适应矩估计", True),
+        ("FFT（快速傅里叶变换）", "fast Fourier transform (FFT)", "快速傅里叶变换", True),
+        ("`SGD`（gradient descent，梯度下降）", "gradient descent", "梯度下降", True),
+        ("## 4.1 交叉熵", "entropy", "熵", False),
+        ("交叉熵（cross-entropy）", "entropy", "熵", False),
+        ("100 轮（round）之后", "epoch", "轮", False),
+        ("滑动平均 `m`", "moving average", "滑动平均", False),
+    ],
+)
+def test_a_term_stands_beside_its_english_name_or_in_a_heading(
+    text: str, english: str, term: str, given: bool
+) -> None:
+    assert make_book.introduces_in_chinese(text, english, term, ["交叉熵"]) is given
 
 
 def test_the_page_of_the_package_names_each_module() -> None:

@@ -22,6 +22,7 @@ from bs4 import BeautifulSoup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 import chinese_edition as edition
+import make_book
 import messages
 from course_utils import language
 
@@ -222,6 +223,13 @@ def test_the_notebook_runs(chapter, tmp_path):
         encoding="utf-8",
     )
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_the_chapters_introduce_each_term_of_the_glossary():
+    text = (REPOSITORY / "zh" / "glossary.md").read_text(encoding="utf-8")
+    made, missing = make_book.glossary(text, [edition.CHINESE / path.name for path in CHAPTERS])
+    assert not missing
+    assert "| 含义 | 小节 |" in made and "introduced in" not in made
 
 
 # ------------------------------------------------------------------ messages

@@ -113,27 +113,73 @@ def introduces(text: str, term: str) -> bool:
     return re.search(rf"(?:^|{edge}){re.escape(term)}(?:{edge}|$)", text, re.MULTILINE) is not None
 
 
+def introduces_in_chinese(text: str, english: str, term: str, longer: list[str]) -> bool:
+    """Whether a text in Chinese gives a term: in a heading, or beside its English name.
+
+    The two stand as 中文（English）, 中文 `english`, **English**（中文）or（中文，English）. The
+    English need not be the glossary's to the letter: 权重共享（weight sharing）counts for shared
+    weights. A term of ``longer`` that ends in this one does not: 交叉熵（cross-entropy）is no 熵.
+    """
+    edge = r"[\s、，：（）()·与和的]"
+    bounded = re.compile(rf"(?:^|{edge}){re.escape(term)}(?:{edge}|$)")
+    if any(bounded.search(heading) for heading in headings(text)):
+        return True
+    name = re.escape(re.sub(r" \(.*\)", "", english))
+    if short := re.search(r"\(([A-Z]+)\)", english):
+        name = rf"{name}|\b{short[1]}"
+    if re.search(rf"(?:[*`]{name})[*`]*（{re.escape(term)}[），]", text, re.IGNORECASE):
+        return True
+    for bracket in re.findall(r"（([^（）]+)）", text):
+        parts = bracket.split("，")
+        if term in parts and any(part.isascii() for part in parts):
+            return True
+    stems = tuple(word[:4] for word in re.findall(r"[a-z]{3,}", english.lower()))
+    for found in re.finditer(rf"{re.escape(term)}(?:[*”]*（([^）]+)）| `(\w+)`)", text):
+        words = re.findall(r"[a-z]{3,}", (found[1] or found[2]).lower())
+        whole = text[: found.start()] + term
+        if any(word.startswith(stems) for word in words) and not whole.endswith(tuple(longer)):
+            return True
+    return False
+
+
 def glossary(text: str, notebooks: list[Path]) -> tuple[str, list[str]]:
     """The glossary with a link in each row, and the terms that no chapter introduces.
 
     A row is `| English | 中文 | meaning |`; the link leads to the section that first has the
-    Chinese term, or the English one where it has no Chinese.
+    Chinese term, or the English one where it has no Chinese. Glossary and notebooks are Chinese
+    where the header says 含义 for meaning.
     """
     cells = introductions(notebooks)
+    rows = [re.fullmatch(r"\| (.+?) \| (.+?) \| (.+) \|", line) for line in text.splitlines()]
+    known = [term for row in rows if row for term in row[2].split("、")]
+    chinese = any(row and row[3] == "含义" for row in rows)
+    column, comma = ("小节", "，") if chinese else ("introduced in", ", ")
+
+    def gives(part: str, row: re.Match[str]) -> bool:
+        terms = row[2].split("、") if row[2] != "–" else [row[1]]
+        if not chinese:
+            return any(introduces(part, term) for term in terms)
+        longer = {term: [k for k in known if k.endswith(term) and k != term] for term in terms}
+        return any(introduces_in_chinese(part, row[1], term, longer[term]) for term in terms)
+
+    def stressed(part: str, row: re.Match[str]) -> bool:
+        term = re.escape(row[2])
+        return chinese and re.search(rf"\*\*{term}\*\*(?!（)|（{term}）", part) is not None
+
     lines, missing = [], []
-    for line in text.splitlines():
-        row = re.fullmatch(r"\| (.+?) \| (.+?) \| (.+) \|", line)
+    for line, row in zip(text.splitlines(), rows, strict=True):
         if not row or row[1] == "English":
-            lines.append(line[:-1] + "| introduced in |" if row else line)
+            lines.append(f"{line[:-1]}| {column} |" if row else line)
             if line.startswith("|---"):
                 lines[-1] = line + "---|"
             continue
-        terms = row[2].split("、") if row[2] != "–" else [row[1]]
-        place = next((c for c in cells if any(introduces(c[0], term) for term in terms)), None)
+        places = (cell for rule in (gives, stressed) for cell in cells if rule(cell[0], row))
+        place = next(places, None)
         if place is None:
             missing.append(row[1])
         else:
-            lines.append(f"{line} {{ref}}`{place[1]} <{place[2]}>` |")
+            number = place[1].replace(", ", comma)
+            lines.append(f"{line} {{ref}}`{number} <{place[2]}>` |")
     return "\n".join(lines) + "\n", missing
 
 
