@@ -21,6 +21,7 @@ SHORT = ["Right.", "Not yet: {0}", "cure: {0}", "Warning: {0}", "New: {0}"]
 SHORT += ["no speech found", "mean over speakers {0}, worst {1}", "per word: {0}"]
 SHORT += ["return {0}, not a {1}.", "one tensor", "one number, {0}", "{0} is {1}."]
 SHORT += ["two", "three", "four", "Done: {0}."]
+SHORT += ["train and test", "train and valid", "valid and test"]
 SHORT += ["Kept as {0}.", "{0} is deleted.", "the folder of recordings", "sound files"]
 # What the doctor finds.
 SHORT += ["{0}, as tested", "{0}, tested with {1}", "{0}, with MP3", "not found", "does not load"]
