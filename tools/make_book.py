@@ -131,7 +131,7 @@ def introduces_in_chinese(text: str, english: str, term: str, longer: list[str])
         return True
     for bracket in re.findall(r"（([^（）]+)）", text):
         parts = bracket.split("，")
-        if term in parts and any(part.isascii() for part in parts):
+        if term in parts and any(re.match(r"[A-Za-z]", part) for part in parts):
             return True
     stems = tuple(word[:4] for word in re.findall(r"[a-z]{3,}", english.lower()))
     for found in re.finditer(rf"{re.escape(term)}(?:[*”]*（([^）]+)）| `(\w+)`)", text):
