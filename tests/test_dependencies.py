@@ -49,6 +49,20 @@ def test_each_dependency_is_a_range_with_a_tested_version(requirement: Requireme
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
 
 
+def test_each_tested_version_runs_on_the_first_python_of_the_range() -> None:
+    """Debian's and Ubuntu's own 3.11 and 3.12 stay at early releases; a pin may not ask for more."""
+    first = "{}.{}.0".format(*set_up.OLDEST)
+    too_new = []
+    for name in PINS:
+        try:
+            needed = metadata.metadata(name)["Requires-Python"]
+        except metadata.PackageNotFoundError:  # of another platform or Python
+            continue
+        if needed and first not in SpecifierSet(needed):
+            too_new.append(f"{name} {PINS[name]} needs Python {needed}")
+    assert too_new == []
+
+
 def test_whatever_the_dependencies_bring_along_is_pinned() -> None:
     seen: set[str] = set()
     waiting = {canonicalize_name(item.name) for item in requirements()}
