@@ -258,6 +258,7 @@ def test_only_what_no_student_reads_has_no_chinese():
     assert not [text for text in silent if text.endswith((".", "?"))], silent
 
 
+@pytest.mark.slow
 def test_every_verdict_is_chinese(in_chinese, capsys, monkeypatch):
     """All wrong answers that the checks are tested with."""
     monkeypatch.syspath_prepend(str(Path(__file__).with_name("checks")))
@@ -274,6 +275,7 @@ def test_every_verdict_is_chinese(in_chinese, capsys, monkeypatch):
             assert capsys.readouterr().out == "正确。\n"
 
 
+@pytest.mark.slow
 def test_errors_and_the_command_line_speak_chinese(tmp_path):
     environment = {"COURSE_LANG": "zh", "PATH": "", "PYTHONIOENCODING": "utf-8"}
 

@@ -30,11 +30,11 @@ def fake_bin(folder: Path, failing: str = "") -> dict[str, str]:
     (folder / "bin").mkdir()
     for name in ("apt-get", "sudo", "make"):
         program = folder / "bin" / name
-        program.write_text(
-            f'#!/bin/sh\necho "{name} $* CI=$CI FSDD=$FSDD_DIR" >> "{folder}/calls"\n'
-            + ('"$@"\n' if name == "sudo" else f'[ "$*" != "{failing}" ]\n'),
-            encoding="utf-8",
-        )
+        rest = f'[ "$*" != "{failing}" ]\n'
+        if name == "sudo":  # without its own options
+            rest = 'while [ "${1#--}" != "$1" ]; do shift; done\n"$@"\n'
+        called = f'echo "{name} $* CI=$CI FSDD=$FSDD_DIR" >> "{folder}/calls"\n'
+        program.write_text(f"#!/bin/sh\n{called}{rest}", encoding="utf-8")
         program.chmod(0o755)
     return os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "FSDD_DIR": ""}
 

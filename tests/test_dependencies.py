@@ -50,7 +50,7 @@ def test_each_dependency_is_a_range_with_a_tested_version(requirement: Requireme
 
 
 def test_each_tested_version_runs_on_the_first_python_of_the_range() -> None:
-    """Debian's and Ubuntu's own 3.11 and 3.12 stay at early releases; a pin may not ask for more."""
+    """Debian's own 3.11 and Ubuntu's 3.12 stay at early releases; a pin may not ask for more."""
     first = "{}.{}.0".format(*set_up.OLDEST)
     too_new = []
     for name in PINS:

@@ -48,7 +48,8 @@ def small(tmp_path: Path) -> Path:
     course = tmp_path / "course"
     (course / "tools").mkdir(parents=True)
     (course / "notebooks").mkdir()
-    shutil.copy(SCRIPT, course / "tools")
+    for name in (SCRIPT.name, "set_up.py"):
+        shutil.copy(SCRIPT.with_name(name), course / "tools")
     shutil.copy(CHAPTERS[0], course / "notebooks" / "01_a.ipynb")
     return course
 

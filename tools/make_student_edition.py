@@ -37,6 +37,9 @@ PARTS = (
     "data/**/*",
     "tests/conftest.py",
     "book/images/*",
+    "book/jupyterlab.md",
+    "book/recogniser.md",
+    "book/sheets/*.md",
     "README.md",
     "LICENSE",
     "Makefile",
@@ -73,7 +76,7 @@ def edition(repository: Path, language: str = "en") -> Iterator[tuple[str, bytes
 
     The Chinese one has the Chinese notebooks instead of the English ones, and README in Chinese.
     """
-    parts = [*PARTS, "zh/README.md"] if language == "zh" else PARTS
+    parts = [*PARTS, "zh/*.md", "zh/sheets/*.md"] if language == "zh" else PARTS
     notebooks = EDITIONS[language]
     parts = [part.replace("notebooks", notebooks) for part in parts]
     paths = {path for part in parts for path in repository.glob(part) if path.is_file()}

@@ -13,7 +13,7 @@ import torch
 from IPython.core.formatters import DisplayFormatter
 
 from course_utils import checks
-from course_utils.checks import ch03, ch08, exercise
+from course_utils.checks import ch03, ch04, ch06, ch08, exercise
 
 CASES = [importlib.import_module(f"cases_ch0{number}") for number in range(1, 9)]
 RIGHT = [case for module in CASES for case in module.RIGHT]
@@ -24,6 +24,18 @@ CHECKS = [
     for check in vars(importlib.import_module(f"course_utils.checks.ch0{number}")).values()
     if isinstance(check, exercise.Check)
 ]
+
+
+# Their checks train what they are given.
+TRAINED = [ch04.ex4, ch06.ex4, ch08.ex4]
+
+
+def trained_slowly(cases):
+    """The cases, those of a check that trains marked as slow."""
+    for case in cases:
+        values = case if isinstance(case, tuple) else (case,)
+        marks = [pytest.mark.slow] if values[0] in TRAINED else []
+        yield pytest.param(*values, marks=marks)
 
 
 def name_of(value):
@@ -73,7 +85,9 @@ def test_an_answer_may_change_nothing_that_it_is_given(capsys):
 
 
 @pytest.mark.parametrize(
-    ("check", "answer"), [*((check, check.reference) for check in CHECKS), *RIGHT], ids=name_of
+    ("check", "answer"),
+    trained_slowly([*((check, check.reference) for check in CHECKS), *RIGHT]),
+    ids=name_of,
 )
 def test_a_right_answer_of_any_form_is_accepted(check, answer, capsys):
     accepted, said = check(answer), capsys.readouterr().out
@@ -81,7 +95,7 @@ def test_a_right_answer_of_any_form_is_accepted(check, answer, capsys):
     assert check.or_reference(answer) is answer
 
 
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=name_of)
+@pytest.mark.parametrize(("check", "answer", "words"), trained_slowly(WRONG), ids=name_of)
 def test_a_wrong_answer_gets_its_own_hint(check, answer, words, capsys):
     assert not check(answer)
     said = capsys.readouterr().out
@@ -90,7 +104,7 @@ def test_a_wrong_answer_gets_its_own_hint(check, answer, words, capsys):
     assert check.or_reference(answer) is check.reference
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+@pytest.mark.parametrize("check", trained_slowly(CHECKS), ids=name_of)
 def test_the_hints_of_an_exercise_differ(check, capsys):
     hints = set()
     words = {words for other, _, words in WRONG if other is check}

@@ -12,9 +12,10 @@ from course_utils.sound_files import UNREADABLE
 
 # The first words of a cure, as an order. Behind "or", "and" or a condition they count as well.
 CURES = """
-    add ask call change check choose close convert copy count cut delete divide download end fetch
-    free give install look make mend move name open pass play put read record remove rename replace
-    resample restore run save say set split take train try turn unpack use wait write
+    add ask call change check choose close convert copy count cut delete divide download draw
+    end fetch free give install look make mend move name open pass play put read record remove
+    rename replace resample restore run save say set split take train try turn unpack use wait
+    write
 """
 WORDS = re.compile(rf"\b({'|'.join(CURES.split())})\b", re.IGNORECASE)
 

@@ -80,7 +80,7 @@ def notebook(name):
 
 def test_there_are_eight_notebooks_and_nothing_else():
     found = {path.name for path in (REPOSITORY / "notebooks").iterdir()}
-    found -= {".ipynb_checkpoints", "__pycache__"}
+    found -= {".ipynb_checkpoints", "__pycache__", "zh"}
     assert found == {f"{name}.ipynb" for name in NAMES}
 
 
