@@ -32,10 +32,12 @@ TRAINED = [ch04.ex4, ch06.ex4, ch08.ex4]
 
 def trained_slowly(cases):
     """The cases, those of a check that trains marked as slow."""
+    found = []
     for case in cases:
         values = case if isinstance(case, tuple) else (case,)
         marks = [pytest.mark.slow] if values[0] in TRAINED else []
-        yield pytest.param(*values, marks=marks)
+        found.append(pytest.param(*values, marks=marks))
+    return found
 
 
 def name_of(value):
