@@ -38,6 +38,15 @@ def test_an_output_that_answers_begins_a_page() -> None:
     assert kinds == [["text", "code"], ["output", "output", "code", "output"]]
 
 
+def test_long_code_goes_on_on_another_page() -> None:
+    code = "\n".join([f"a{n} = {n}" for n in range(9)] + [""] + [f"b{n} = {n}" for n in range(9)])
+    assert [len(piece.split("\n")) for piece in make_slides.pieces(code)] == [9, 9]
+    assert make_slides.pieces("a = 1\n\nb = 2") == ["a = 1\n\nb = 2"]
+    assert [len(p.split("\n")) for p in make_slides.pieces("x = 1\n" * 25 + "y")] == [12, 12, 2]
+    (section,) = make_slides.chapter({"cells": [cell("code", code, "slide", "core")]})["sections"]
+    assert [len(page["blocks"]) for page in section["pages"]] == [1, 1]
+
+
 def test_slide_types_make_sections_pages_and_notes() -> None:
     printed = {"output_type": "stream", "name": "stdout", "text": "<3>\n"}
     cells = [
@@ -82,7 +91,7 @@ def test_every_core_cell_is_shown_and_no_other() -> None:
         notebook = nbformat.read(path, as_version=4)
         deck = make_slides.chapter(notebook)
         shown = sum(
-            block["kind"] == "code"
+            block["kind"] == "code" and not block["continued"]
             for section in deck["sections"]
             for page in section["pages"]
             for block in page["blocks"]

@@ -34,6 +34,7 @@ TARGET = TOOLS.parent / "build" / "slides"
 WIDTH, LARGEST = 1200, 600  # pixels: what a page leaves for a picture
 # Labels in the pictures have 10 points at 100 dots an inch, 13.9 pixels; 16 are wanted.
 SMALLEST_SCALE = 1.16
+MOST_LINES = 12  # of code on a page
 
 
 def package_folder(name: str) -> Path:
@@ -85,11 +86,24 @@ def output_block(output: dict[str, Any]) -> str:
     return f"<pre>{ansi2html(data['text/plain'])}</pre>"
 
 
+def pieces(code: str, most: int = MOST_LINES) -> list[str]:
+    """Cut code that is too long for a page, at a blank line where there is one."""
+    lines = code.split("\n")
+    if len([line for line in lines if line.strip()]) <= most:
+        return [code]
+    blank = [n for n, line in enumerate(lines[: most + 1]) if not line.strip() and n > 2]
+    end = blank[-1] if blank else most
+    rest = "\n".join(lines[end:]).strip("\n")
+    return ["\n".join(lines[:end]), *pieces(rest, most)]
+
+
 def cell_blocks(cell: dict[str, Any], highlight: Highlight2HTML) -> list[dict[str, Any]]:
     """The blocks of a cell, in their order: what kind each is and its HTML."""
     if cell["cell_type"] == "markdown":
         return [{"kind": "text", "html": html} for html in markdown_blocks(cell["source"])]
-    blocks = [{"kind": "code", "html": highlight(cell["source"].rstrip())}]
+    blocks: list[dict[str, Any]] = []
+    for number, piece in enumerate(pieces(cell["source"].rstrip())):
+        blocks.append({"kind": "code", "html": highlight(piece), "continued": number > 0})
     for output in cell["outputs"]:
         blocks.append({"kind": "output", "html": output_block(output)})
     return blocks
@@ -134,7 +148,8 @@ def chapter(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 block["fragment"] = True
         for block in blocks:
             answers = block["kind"] == "output" and "hide-output" in tags
-            if answers and pages[-1]["blocks"][-1]["kind"] != "output":
+            answers = answers and pages[-1]["blocks"][-1]["kind"] != "output"
+            if answers or block.get("continued"):
                 pages.append({"note": len(notes), "blocks": []})
             pages[-1]["blocks"].append(block)
     return {"sections": found, "notes": notes}

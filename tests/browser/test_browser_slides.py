@@ -178,6 +178,16 @@ def test_it_is_accessible(deck: Watched, axe: str) -> None:
     assert not found, "\n".join(found)
 
 
+PLAIN = """
+(() => {
+  const plain = Reveal.getSlides().filter(slide =>
+    slide.nextElementSibling && !slide.querySelector('.fragment'));
+  const {h, v} = Reveal.getIndices(plain.find(slide => Reveal.getIndices(slide).h > 0));
+  return [h, v];
+})()
+"""
+
+
 def test_the_speaker_sees_notes_and_the_next_page(decks: Path, chromium: Browser) -> None:
     context = chromium.new_context(offline=True)
     watched = watch(context.new_page())
@@ -186,7 +196,9 @@ def test_the_speaker_sees_notes_and_the_next_page(decks: Path, chromium: Browser
     context.on("request", lambda request: asked.append(request.url))
     page.goto((decks / f"{CHAPTERS[1].stem}.html").as_uri())
     page.wait_for_function("document.documentElement.dataset.ready")
-    page.evaluate("Reveal.slide(1, 0)")
+    # A page that shows all at once, and has another below it.
+    h, v = page.evaluate(PLAIN)
+    page.evaluate(f"Reveal.slide({h}, {v})")
     with context.expect_page() as opened:
         page.keyboard.press("s")
     speaker = opened.value
@@ -195,7 +207,7 @@ def test_the_speaker_sees_notes_and_the_next_page(decks: Path, chromium: Browser
     speaker.wait_for_function(
         "document.querySelector('.speaker-controls-notes .value').innerText.includes('For the')"
     )
-    for name, index in (("current", {"h": 1, "v": 0}), ("upcoming", {"h": 1, "v": 1})):
+    for name, index in (("current", {"h": h, "v": v}), ("upcoming", {"h": h, "v": v + 1})):
         frame = speaker.query_selector(f"#{name}-slide iframe").content_frame()
         frame.wait_for_function("document.documentElement.dataset.ready")
         assert frame.evaluate("Reveal.getScale()") > 0.2
