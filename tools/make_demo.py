@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from filelock import FileLock
+
 import experiment
 from course_utils import paths
 from course_utils.export_page import save_page
@@ -37,12 +39,18 @@ def digest() -> str:
 def recogniser() -> Recogniser:
     """Return the demo's recogniser, trained now or before."""
     folder = CACHE / digest()
-    if not (folder / "metrics.json").exists():
-        print("Training the recogniser of the demo page ...", flush=True)
-        data = SpokenWords(paths.data_path("digits_en"), "speaker_digit")
-        plan = experiment.Plan("cnn", SPLIT, folder, resume=folder.exists())
-        experiment.train(data, plan, lambda line: print(line, file=sys.stderr), time.perf_counter())
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "training.lock"):  # two books may be made at a time
+        if not (folder / "metrics.json").exists():
+            print("Training the recogniser of the demo page ...", flush=True)
+            data = SpokenWords(paths.data_path("digits_en"), "speaker_digit")
+            plan = experiment.Plan("cnn", SPLIT, folder, resume=folder.exists())
+            experiment.train(data, plan, _say, time.perf_counter())
     return Recogniser.load(folder / "model.pt")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def make(path: Path) -> None:
