@@ -14,6 +14,7 @@ html_title = "Speech recognition"
 language = "en"
 if CHINESE:
     project, html_title, language = "语音识别：从波形到识别器", "语音识别", "zh_CN"
+    html_search_options = {"dict": str(Path(__file__).with_name("terms.txt"))}
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 

@@ -210,6 +210,10 @@ def lay_together(source: Path, edition: str = "en") -> list[str]:
         nbformat.write(content, source / "notebooks" / path.name)
     terms, missing = glossary((pages / "glossary.md").read_text(encoding="utf-8"), notebooks)
     (source / "glossary.md").write_text(terms, encoding="utf-8")
+    # The course's terms, so that the Chinese search cuts the text at them.
+    words = re.findall(r"^\| .+? \| (.+?) \| ", terms, flags=re.MULTILINE)
+    chinese = [word for row in words for word in row.split("、") if not word.isascii()]
+    (source / "terms.txt").write_text("".join(f"{w} 1000\n" for w in chinese), encoding="utf-8")
     static = source / "_static"
     static.mkdir()
     for name in ("book.css", "book.js"):

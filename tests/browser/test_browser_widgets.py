@@ -82,13 +82,12 @@ def test_something_in_the_chapter_can_be_moved(name, folder, address, chromium: 
         picture = cell.locator(".jupyter-widgets img").first
         picture.wait_for()
         before = picture.get_attribute("src")
-        if cell.locator(".noUi-handle").count():
+        if cell.locator("select").count():
+            cell.locator("select").first.select_option(index=1)
+        else:
             handle = cell.locator(".noUi-handle").first
             handle.focus()
             handle.press("ArrowRight")
-        else:
-            choices = cell.locator("select").first
-            choices.select_option(index=1)
         page.wait_for_function(CHANGED, arg=before)
         assert page.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
         page.context.close()

@@ -1,6 +1,7 @@
 """Run a notebook as a student might: once; or half, then again from the top with each cell twice.
 
-A cell that takes longer than 5 s, a training, is run once: impatience has its limits.
+A cell that takes longer than 5 s, a training, is run once: impatience has its limits. Run again,
+random numbers differ, so the proofs (tag `check`), which no student has, are left out.
 
 Usage: python run_notebook.py once|restart NOTEBOOK   (in the folder where the kernel shall start)
 """
@@ -36,6 +37,8 @@ def main() -> None:
     manner, path = sys.argv[1:]
     notebook = nbformat.read(Path(path), as_version=4)
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    if manner == "restart":
+        code = [i for i in code if "check" not in notebook.cells[i].metadata.get("tags", [])]
     if manner == "once":
         count = run(notebook, code, times=1)
     else:
