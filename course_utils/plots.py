@@ -6,9 +6,7 @@ above them. Used in all chapters.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +21,6 @@ from course_utils.live import is_live
 if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOUR_MAP = "viridis"  # perceptually even, readable in grey and by the colour-blind
 # A few of the names of the fonts that systems bring for Chinese.
@@ -52,39 +49,6 @@ def use_style() -> None:
     }
     plt.style.use(style)
     warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Show a figure below the cell, with a text alternative, and close it.
-
-    Args:
-        figure: the matplotlib figure.
-        alt: what the picture shows, in a sentence, for those who cannot see it.
-    Raises:
-        ValueError: if the text alternative is empty.
-
-    >>> import matplotlib.pyplot as plt
-    >>> show(plt.figure(), "an empty figure")  # doctest: +SKIP
-    """
-    import matplotlib.pyplot as plt
-    from IPython.display import display
-    from PIL import Image
-
-    if not alt.strip():
-        raise ValueError("The figure needs a text alternative: say in a sentence what it shows.")
-    drawn = io.BytesIO()
-    with boxes_for_missing_signs():
-        figure.savefig(drawn, format="png", dpi=100, bbox_inches="tight")
-    plt.close(figure)
-    # 64 colours: a third of the size. Maximum coverage keeps the rare colours of a colour bar.
-    colours = Image.open(drawn).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE)
-    saved = io.BytesIO()
-    colours.save(saved, format="png", optimize=True)
-    display(
-        {"image/png": base64.b64encode(saved.getvalue()).decode("ascii"), "text/plain": alt},
-        metadata={"image/png": {"alt": alt}},
-        raw=True,
-    )
 
 
 @contextlib.contextmanager

@@ -44,23 +44,6 @@ def test_a_spectrogram_has_seconds_and_hertz_on_its_axes():
     plt.close("all")
 
 
-def test_a_shown_figure_carries_its_text_alternative_and_is_closed(monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((a, k)))
-    figure, _ = plt.subplots()
-    plots.show(figure, "a line that rises")
-    (data,), extra = shown[0]
-    assert data["image/png"] and extra["metadata"]["image/png"]["alt"] == "a line that rises"
-    assert not plt.fignum_exists(figure.number)
-
-
-def test_a_figure_without_a_text_alternative_is_refused():
-    figure, _ = plt.subplots()
-    with pytest.raises(ValueError, match="text alternative"):
-        plots.show(figure, " ")
-    plt.close("all")
-
-
 WORDS = ["yes", "no", "四", "a_b^c$"]
 
 
@@ -76,9 +59,10 @@ def test_words_name_the_bars_and_the_rows_of_a_confusion_matrix():
 
 def test_words_that_no_font_has_are_told_of_once(monkeypatch, tmp_path):
     monkeypatch.setattr("matplotlib.font_manager.get_font_names", lambda: ["DejaVu Sans"])
-    with pytest.warns(UserWarning) as caught:
+    with plt.rc_context(), pytest.warns(UserWarning) as caught:
+        plots.use_style()
         ax = plots.plot_confusion(torch.eye(4, dtype=torch.long), words=["四", "七", "零", "é"])
-        plots.show(ax.figure, "a confusion matrix")
+        ax.figure.canvas.draw()
         experiment._draw_confusion(tmp_path / "confusion.png", [[1, 0], [0, 1]], ["yes", "no"])
     (message,) = [str(each.message) for each in caught]
     assert (
