@@ -104,7 +104,9 @@ class SpokenWords(torch.utils.data.Dataset):
     def __repr__(self) -> str:
         speakers = len(set(self.speakers))
         words = ", ".join(self.words[:12]) + ", …" * (len(self.words) > 12)
-        return f"{len(self):,} clips of {speakers:,} speakers, {len(self.words)} words: {words}"
+        return translate(
+            f"{len(self):,} clips of {speakers:,} speakers, {len(self.words)} words: {words}"
+        )
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
         """Return (waveform [1, time], sample rate in Hz) as recorded, channels averaged."""

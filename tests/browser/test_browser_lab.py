@@ -121,7 +121,7 @@ def test_a_hidden_solution_opens(lab: Watched) -> None:
     page.locator(".jp-InputPlaceholder").first.click()
     page.wait_for_function(
         "[...document.querySelectorAll('.jp-CodeCell .cm-content')]"
-        ".some(text => /def \w+_solution\(/.test(text.innerText))"
+        r".some(text => /def \w+_solution\(/.test(text.innerText))"
     )
 
 
