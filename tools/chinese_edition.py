@@ -217,7 +217,15 @@ def _translate_code(cell: dict[str, Any], text: str) -> None:
         output["data"]["text/plain"] = alternative
     for output in cell["outputs"]:
         if output["output_type"] == "stream":
-            output["text"] = "\n".join(map(language.translate, "".join(output["text"]).split("\n")))
+            printed = "".join(output["text"]).split("\n")
+            output["text"] = "\n".join(_said(line, code) for line in printed)
+
+
+def _said(line: str, code: str) -> str:
+    """Return a printed line in Chinese if the course says it; what the cell itself prints stays."""
+    label = re.split(r"\d", line)[0]
+    own = bool(label) and label in code
+    return line if own else language.translate(line)
 
 
 def chapters() -> list[Path]:
@@ -232,12 +240,15 @@ def text_of(path: Path) -> Path:
 
 def write_all() -> None:
     """Write the Chinese notebooks. Raises: CourseError, if some text is missing or out of date."""
+    texts = {
+        path: (read(path), blocks(text_of(path).read_text(encoding="utf-8"))) for path in chapters()
+    }
+    faults = [fault for path, text in texts.items() for fault in problems(*text, path)]
+    if faults:
+        raise CourseError("; ".join(faults))
     language.use("zh")
     CHINESE.mkdir(exist_ok=True)
-    for path in chapters():
-        notebook, found = read(path), blocks(text_of(path).read_text(encoding="utf-8"))
-        if faults := list(problems(notebook, found, path)):
-            raise CourseError("; ".join(faults))
+    for path, (notebook, found) in texts.items():
         text = json.dumps(build(notebook, found), indent=1, ensure_ascii=False) + "\n"
         write_whole(CHINESE / path.name, text.encode("utf-8"))
         print(CHINESE / path.name)

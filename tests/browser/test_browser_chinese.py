@@ -61,7 +61,7 @@ def test_it_opens_runs_and_answers_in_chinese(lab: Page) -> None:
     assert lab.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
     said = lab.locator(".jp-OutputArea-output", has_text="还不对：").first.inner_text()
     assert "回声" in said, said
-    assert lab.locator(".jp-OutputArea-output", has_text="已完成练习").count() == 1
+    assert lab.locator(".jp-OutputArea-output", has_text="题已完成").count() == 1
 
 
 @pytest.fixture

@@ -145,8 +145,7 @@ def test_it_was_run_from_top_to_bottom(notebook):
 def test_its_size_and_its_cells_are_within_limits(name, notebook):
     assert (REPOSITORY / "notebooks" / f"{name}.ipynb").stat().st_size <= 700 * 1024
     seen = [cell for cell in notebook["cells"] if not {"check", "teacher"} & tags(cell)]
-    # Chapter 8: 180, and ten for its section on the web page, which is for home.
-    assert 30 <= len(seen) <= {"07": 180, "08": 190}.get(name[:2], 120)
+    assert 30 <= len(seen) <= {"07": 180, "08": 180}.get(name[:2], 120)
 
 
 def test_its_code_is_short(notebook):
