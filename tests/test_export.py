@@ -18,7 +18,8 @@ from sounds import clips_and_edges
 from torch import nn
 
 import command_line
-from course_utils import export_onnx, export_page
+import export_onnx
+from course_utils import export_page
 from course_utils.errors import CourseError, TrainingError
 from course_utils.recogniser import Recogniser
 from course_utils.training import RECIPES

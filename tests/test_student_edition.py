@@ -87,6 +87,7 @@ def test_what_a_student_needs_is_there_and_no_answers_are(edition: Path) -> None
     assert not [name for name in names if "instructor" in name or "__pycache__" in name]
     tools = {name for name in names if name.startswith("tools/")}
     scripts = {"set_up.py", "doctor.py", "command_line.py", "experiment.py", "download.py"}
+    scripts.add("export_onnx.py")
     assert tools == {f"tools/{name}" for name in scripts | {"fsdd_sha256.txt"}}
     assert not [name for name in names if name.startswith("tests/") and "conftest" not in name]
 

@@ -157,7 +157,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
         save_page(recogniser, arguments.to, by=arguments.by)
     else:
-        from course_utils.export_onnx import save_onnx
+        from export_onnx import save_onnx
 
         save_onnx(recogniser, arguments.to)
     print(f"{arguments.to} ({arguments.to.stat().st_size / 1e6:.2f} MB)")

@@ -15,7 +15,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 CATALOGUE = REPOSITORY / "course_utils" / "locale" / "zh.json"
 SOURCES = ("course_utils/*.py", "course_utils/checks/*.py")
-TOOLS = ("command_line", "doctor", "download", "experiment", "set_up")
+TOOLS = ("command_line", "doctor", "download", "experiment", "export_onnx", "set_up")
 # Too short to be known by their words.
 SHORT = ["Right.", "Not yet: {0}", "cure: {0}", "Warning: {0}", "New: {0}"]
 SHORT += ["no speech found", "mean over speakers {0}, worst {1}", "per word: {0}"]

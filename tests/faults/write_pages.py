@@ -73,7 +73,7 @@ ELSEWHERE = {
     },
 }
 # What speaks to students from outside the package.
-TOOLS = ("command_line", "doctor", "download", "experiment", "set_up")
+TOOLS = ("command_line", "doctor", "download", "experiment", "export_onnx", "set_up")
 NOT_TRIED = """\
 ## What was not tried
 
