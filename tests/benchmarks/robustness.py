@@ -5,7 +5,8 @@
 200 clips of FSDD and 200 shipped clips of speakers that no training part holds are made worse in
 one way a row, written as 16 bit WAV files and given to `python -m course_utils recognize`. Each
 checkout's own code trains the models and recognises, in processes of its own, so a worktree of an
-older commit shows in the same run what it did: `git worktree add ../before ac394f4`.
+older commit shows in the same run what it did: `git worktree add ../before ac394f4`. Its last table
+stands in ROBUSTNESS.md.
 """
 
 from __future__ import annotations
@@ -392,6 +393,9 @@ def measure(
 
 
 def markdown(columns: list[str], table: dict[str, list[str]], seeds: int) -> Iterator[str]:
+    yield "# How recognition falls as recordings get worse"
+    yield ""
+    yield "Printed by `python tests/benchmarks/robustness.py`; *before* is commit ac394f4."
     yield f"Accuracy in %, mean of {seeds} models; in brackets, clips said to hold no speech."
     yield ""
     yield f"| 200 clips | {' | '.join(columns)} |"
