@@ -1,6 +1,6 @@
 """A trained recogniser: a network, the words it knows, and the pictures it takes.
 
-Chapter 8 puts it together from the parts of all chapters, and saves it as `model.pt`.
+Chapter 8 puts it together from the parts of all chapters, and saves it.
 """
 
 from __future__ import annotations

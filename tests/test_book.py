@@ -242,7 +242,7 @@ def section_minutes(chapter: Path) -> dict[str, int]:
 def test_what_the_cut_list_saves_is_what_the_sections_take() -> None:
     minutes = {section: m for path in CHAPTERS for section, m in section_minutes(path).items()}
     rows = re.findall(
-        r"^\| (\d\.\d) (.+?) \| (\d+) min \|",
+        r"^\| (\d\.\d+) (.+?) \| (\d+) min \|",
         (KIT / "plan.md").read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )

@@ -66,7 +66,8 @@ def student_notebook(text: str) -> str:
 
 
 def student_readme(text: str) -> str:
-    """README without the sections for other readers."""
+    """README without the sections for other readers, and without its line on the other edition."""
+    text = re.sub(r"\A\[[^\n]*\n\n", "", text)
     for title in FOR_OTHERS:
         text = re.sub(rf"^## {title}\n.*?(?=^## |\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
     return text
