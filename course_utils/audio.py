@@ -114,6 +114,11 @@ def save(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
             f"{path} cannot be written ({error.strerror or error}): free some space, or choose a "
             "folder of your own and a shorter name."
         ) from None
+    except soundfile.LibsndfileError:
+        raise AudioError(
+            f"{path.name} cannot hold {waveform.shape[0]} channels at {sample_rate} Hz: save one "
+            "or two channels at a usual rate, such as 16000 Hz, as WAV."
+        ) from None
     _written_here.add(path.resolve())
 
 
@@ -130,7 +135,7 @@ def to_mono(waveform: torch.Tensor) -> torch.Tensor:
     Raises:
         AudioError: if the waveform has another form.
 
-    Taught in chapter 1.
+    Used in chapter 6.
 
     >>> to_mono(torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
     tensor([[0.5000, 0.2500]])
@@ -340,7 +345,7 @@ def _check_target(path: Path) -> None:
         )
     while _loaded:
         _read_here.update({_loaded.pop().resolve()} - _written_here)
-    if resolved in _read_here:
+    if resolved in _read_here and resolved.exists():
         raise AudioError(
             f"{path.name} is a recording that was read before and would be lost: "
             "save under another name."

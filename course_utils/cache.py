@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from course_utils import features, pictures
+from course_utils import audio, features, pictures
 from course_utils.errors import AudioError, DataError
 from course_utils.language import translate
 from course_utils.recordings import SpokenWords
@@ -124,7 +124,7 @@ def _write_array(data: SpokenWords, settings: dict[str, Any], handle: int) -> No
 def _key(data: SpokenWords, settings: dict[str, Any]) -> str:
     """Return a digest of what the pictures are made of: contents, order, settings, method."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for module in (features, pictures):
+    for module in (audio, features, pictures):
         digest.update(Path(str(module.__file__)).read_bytes())
     for path in data.paths:
         try:

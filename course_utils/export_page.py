@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import re
@@ -117,6 +118,7 @@ def fold(conv: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d) -> torch.nn.Conv2d:
     >>> torch.allclose(fold(conv, norm)(x), norm(conv(x)), atol=1e-6)
     True
     """
+    conv, norm = copy.deepcopy((conv, norm))
     return torch.nn.utils.fusion.fuse_conv_bn_eval(conv.eval(), norm.eval())
 
 

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
 
 from course_utils.errors import FeatureError, check_tensor
-
-
-@functools.lru_cache(maxsize=32)
-def _spectrogram_transform(
-    n_fft: int, win_length: int, hop_length: int, center: bool
-) -> torch.nn.Module:
-    from torchaudio.transforms import Spectrogram
-
-    return Spectrogram(n_fft, win_length=win_length, hop_length=hop_length, center=center)
 
 
 def spectrogram(
@@ -41,11 +31,13 @@ def spectrogram(
     Raises:
         FeatureError: if the waveform is no tensor or empty, or a length is not positive.
     Source:
-        `torchaudio.transforms.Spectrogram`.
+        `torchaudio.functional.spectrogram`.
 
     >>> spectrogram(torch.zeros(1, 65328), n_fft=1024, hop_length=160).shape
     torch.Size([1, 513, 409])
     """
+    from torchaudio.functional import spectrogram as power_of
+
     check_tensor(waveform, "The spectrogram cannot be computed")
     win_length = n_fft if win_length is None else win_length
     hop_length = win_length // 2 if hop_length is None else hop_length
@@ -59,8 +51,9 @@ def spectrogram(
     missing = n_fft - waveform.shape[-1]
     if missing > 0:
         waveform = torch.nn.functional.pad(waveform, (0, missing))
-    transform = _spectrogram_transform(n_fft, win_length, hop_length, center)
-    return transform.to(waveform.device, waveform.dtype)(waveform)
+    window = torch.hann_window(win_length, dtype=waveform.dtype, device=waveform.device)
+    lengths = (n_fft, hop_length, win_length)
+    return power_of(waveform, 0, window, *lengths, power=2.0, normalized=False, center=center)
 
 
 def to_db(power: torch.Tensor, floor: float = 1e-10) -> torch.Tensor:

@@ -36,7 +36,7 @@ class NotesNetwork(torch.nn.Module):
         return o
 
 
-class MLP(torch.nn.Module):
+class MLP(NotesNetwork):
     """The notes' network repaired: ReLU instead of sigmoid, and the batch size kept.
 
     Takes pictures `[batch, 1, freq, time]`; returns logits `[batch, classes]`; 3,282,442 weights.
@@ -44,13 +44,6 @@ class MLP(torch.nn.Module):
     >>> MLP()(torch.zeros(4, 1, 80, 80)).shape
     torch.Size([4, 10])
     """
-
-    def __init__(
-        self, time: int = 80, freq: int = 80, hidden: int = 512, classes: int = 10
-    ) -> None:
-        super().__init__()
-        self.linear1 = torch.nn.Linear(time * freq, hidden)
-        self.linear2 = torch.nn.Linear(hidden, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(start_dim=1)
@@ -166,6 +159,10 @@ class Ensemble(torch.nn.Module):
         return logits.log_softmax(dim=1).logsumexp(dim=2) - math.log(len(self.members))
 
 
+# By the names that saved recipes hold.
+NETWORKS = {each.__name__: each for each in (NotesNetwork, MLP, LeNet5, SmallCNN, Ensemble)}
+
+
 def count_parameters(model: torch.nn.Module) -> int:
     """Return how many numbers of a model are trained.
 
@@ -201,6 +198,8 @@ def predict(model: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
     model.eval()
     kind = next(model.parameters())
     parts = features.split(PREDICTED_AT_ONCE)  # no features at all are one part of 0 clips
-    logits = [model(part.to(kind)).cpu() for part in parts]
-    model.train(was_training)
+    try:
+        logits = [model(part.to(kind)).cpu() for part in parts]
+    finally:
+        model.train(was_training)
     return torch.cat(logits).softmax(dim=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 from course_utils.errors import FolderError
@@ -65,7 +66,8 @@ def output_path(name: str | Path) -> Path:
         name: of the file, or a relative path such as `"runs/model.pt"`, below `output` in the work
             folder.
     Raises:
-        FolderError: if the name leads out of that folder, or as `work_folder`.
+        FolderError: if the name leads out of that folder, its folder cannot be made, or as
+            `work_folder`.
 
     >>> output_path("demo1.png").parent.name
     'output'
@@ -74,7 +76,12 @@ def output_path(name: str | Path) -> Path:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FolderError(f"{name} lies outside the output folder: use a plain file name.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(
+            f"{path.parent} cannot be made ({error.strerror}): move away what is in its place."
+        ) from None
     return path
 
 
@@ -90,18 +97,16 @@ def write_whole(path: str | Path, content: bytes) -> None:
     b'whole'
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saving-", suffix=".part")
+    temporary = path.with_name(f".saving-{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name without its bytes
-        with contextlib.suppress(PermissionError):  # some drives and hubs know no chmod
-            Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:  # an interruption by the keyboard too leaves nothing behind
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 

@@ -62,8 +62,8 @@ def picture_and_word(
         n_mels, n_frames: height (bands between 60 Hz and 3.7 kHz) and width of the picture.
         kind: `"log_mel"`, or `"notes"`: the lecture notes' linear power spectrogram, 80 x 80.
     Returns:
-        float32 tensor [1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB, low frequencies first;
-        and the word, as `find_word` gives it.
+        float32 tensor [1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB, low frequencies first
+        (of the kind `"notes"` power [1, 80, 80]); and the word, as `find_word` gives it.
     Raises:
         AudioError: if the waveform is too long.
 
@@ -91,16 +91,6 @@ def log_mel_pictures(
     """
     size = (sample_rate, n_mels, n_frames)
     return torch.stack([picture_and_word(waveform, *size)[0] for waveform in waveforms])
-
-
-def notes_pictures(waveforms: Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
-    """Make the notes' pictures of several clips, one by one. Returns: tensor [clips, 1, 80, 80].
-
-    >>> notes_pictures([torch.zeros(1, 8000), torch.zeros(1, 9000)], 16000).shape
-    torch.Size([2, 1, 80, 80])
-    """
-    made = [picture_and_word(waveform, sample_rate, kind="notes")[0] for waveform in waveforms]
-    return torch.stack(made)
 
 
 def log_mel_frames(waveform: torch.Tensor, sample_rate: int, n_mels: int = 40) -> torch.Tensor:
@@ -195,7 +185,8 @@ def find_word(frames: torch.Tensor) -> Word:
     if not clear and not _is_trimmed(spectra[heard]):
         return None
     threshold = max(peak - DEPTH_DB, quiet + NOISE_DB) if clear else peak - DEPTH_DB
-    return _loudest_stretch(np.flatnonzero((level >= threshold) & heard), 10 ** (level / 10))
+    speaking = np.flatnonzero((level >= threshold) & heard)
+    return _loudest_stretch(speaking, 10 ** (level / 10)) if len(speaking) else None
 
 
 def _speech_power(levels: np.ndarray) -> np.ndarray:

@@ -39,7 +39,10 @@ def choose_device() -> torch.device:
 
 
 def _enough_cards() -> bool:
-    return torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    """Say whether each process has a card of its own, and several can exchange what is on them."""
+    enough = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    return enough and (alone or distributed.is_nccl_available())
 
 
 def _works(device: torch.device) -> bool:
@@ -64,7 +67,7 @@ def join() -> None:
     Tensors on the processor travel by gloo; those on cards by NCCL, where each has a card.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not distributed.is_initialized():
-        cards = torch.cuda.is_available() and distributed.is_nccl_available() and _enough_cards()
+        cards = torch.cuda.is_available() and _enough_cards()
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cards else "cpu:gloo")
 
 

@@ -5,7 +5,7 @@ Chapter 8 puts it together from the parts of all chapters, and saves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from course_utils import checkpoints, models
 from course_utils.audio import to_mono
+from course_utils.augment import augment
 from course_utils.errors import TrainingError
 from course_utils.paths import save_file
 from course_utils.pictures import STEP_SECONDS, picture_and_word
@@ -136,7 +137,6 @@ def _from_content(content: dict[str, Any]) -> Recogniser:
 
 def _recipe_of(settings: dict[str, Any]) -> Recipe:
     """Turn saved settings back into a recipe; only the course's own networks are made."""
-    networks = {recipe.as_dict()["network"]: recipe for recipe in RECIPES.values()}
-    known = networks[settings["network"]]
     plain = {name: value for name, value in settings.items() if name not in ("network", "augment")}
-    return replace(known, augment=known.augment if settings["augment"] else None, **plain)
+    changed = augment if settings["augment"] else None
+    return Recipe(models.NETWORKS[settings["network"]], augment=changed, **plain)

@@ -23,16 +23,14 @@ async function samplesOf(file, rate, maxSeconds) {
   );
 }
 
-// The mean of the channels; where they cancel (one microphone wired the other way round), the
-// loudest of them, as audio.to_mono does.
+// The mean of the channels; where they cancel (one microphone wired the other way round), so that
+// it keeps less than a tenth of the energy it should, the loudest of them, as in audio.to_mono.
 function oneChannel(channels) {
-  const mean = channels[0].map((_, i) => {
-    const sum = channels.reduce((total, channel) => total + channel[i], 0);
-    return sum / channels.length;
-  });
+  const total = channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0));
   const power = (wave) => wave.reduce((sum, value) => sum + value * value, 0);
   const loudest = channels.reduce((a, b) => (power(b) > power(a) ? b : a));
-  return power(mean) < 0.01 * power(loudest) ? loudest : mean;
+  const energies = channels.reduce((sum, channel) => sum + power(channel), 0);
+  return power(total) < 0.1 * energies ? loudest : total.map((value) => value / channels.length);
 }
 
 // `t` gives a sentence in the reader's language.

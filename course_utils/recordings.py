@@ -23,6 +23,7 @@ from course_utils import audio
 from course_utils.errors import AudioError, DataError
 from course_utils.language import translate
 
+MISNAMED = "does not fit the layout"
 _TAKE = r"(?:_take(?P<take>[0-9]+))?"
 LAYOUTS = {
     "speaker_digit": re.compile(rf"(?P<speaker>.+)_(?P<word>[0-9]){_TAKE}"),
@@ -196,7 +197,7 @@ class SpokenWords(torch.utils.data.Dataset):
         files = "1 file" if len(problems) == 1 else f"{len(problems)} files"
         if skipped:
             return f"{files} in {self.root} left out ({'; '.join(shown)}): mend or remove them."
-        strange = [path for path, problem in problems.items() if "layout" in problem]
+        strange = [path for path, problem in problems.items() if problem == MISNAMED]
         fitting = [
             name
             for name, form in LAYOUTS.items()
@@ -244,7 +245,7 @@ def _read_names(root: Path, layout: str) -> tuple[dict[Path, re.Match[str]], dic
         if suffix in OTHER_SOUNDS:
             problems[path] = "is not a WAV, FLAC or MP3 file"
         elif match is None:
-            problems[path] = "does not fit the layout"
+            problems[path] = MISNAMED
         else:
             found[path] = match
     return found, problems
@@ -268,7 +269,7 @@ def _warn_of_old_takes(speakers: set[str]) -> None:
                     f"{speaker} and {base[1]} count as two speakers: if they are one person, "
                     f"rename {speaker}_….wav to {base[1]}_…_take2.wav."
                 ),
-                stacklevel=4,
+                stacklevel=3,
             )
 
 
@@ -277,7 +278,10 @@ def _manifest_column(root: Path, column: str) -> dict[str, str]:
     for manifest in (root / "manifest.csv", root.parent / "manifest.csv"):
         if manifest.is_file():
             present = {_normal(path.name) for path in root.iterdir()}
-            tables = [_column_of(text, root, column) for text in _table_texts(manifest)]
+            try:
+                tables = [_column_of(text, root, column) for text in _table_texts(manifest)]
+            except csv.Error:
+                raise DataError(f"{manifest} is damaged: save it again as CSV in UTF-8.") from None
             # In a wrong encoding a table names files that are not there.
             return max(tables, key=lambda table: len(present & table.keys()))
     return {}

@@ -158,8 +158,9 @@ def _share_of_clips(
     """Part clips in two, each word in the same proportion, the second part `share` of them."""
     generator = random.Random(f"clips {seed}")
     kept, taken = [], []
+    labels = data.labels.tolist()
     for label in range(len(data.words)):
-        same = [i for i in clips if data.labels[i] == label]
+        same = [i for i in clips if labels[i] == label]
         generator.shuffle(same)
         count = max(1, round(share * len(same))) if len(same) > 1 else 0
         taken += same[:count]

@@ -265,15 +265,15 @@ def _loss(
 ) -> torch.Tensor:
     if logits.dim() == 3:  # [batch, classes, members]: the same labels for each
         labels = labels[:, None].expand(-1, logits.shape[2])
-    try:
-        return functional.cross_entropy(
-            logits, labels, label_smoothing=label_smoothing, reduction=reduction
-        )
-    except IndexError:
+    answers = logits.shape[1]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < answers:
         raise TrainingError(
             f"A label is {int(labels.max())} or {int(labels.min())}, but the model has "
-            f"{logits.shape[1]} answers: labels count from 0 to {logits.shape[1] - 1}."
-        ) from None
+            f"{answers} answers: labels count from 0 to {answers - 1}."
+        )
+    return functional.cross_entropy(
+        logits, labels, label_smoothing=label_smoothing, reduction=reduction
+    )
 
 
 def _validate(

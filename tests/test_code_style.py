@@ -71,7 +71,7 @@ OLD_TEXT = re.compile(
     r"|course_utils import [^\n]*\b(?:digits|commands|cli|download|experiment|set_up|doctor)\b"
     r"|\bdigits\.(?:pictures|split_\w+|Split)\b"
     r"|\btraining\.(?:augment|evaluate|predict|confusion|wilson_interval|speaker_interval)\b"
-    r"|\bfeatures\.(?:log_mel_\w+|find_word|notes_pictures)\b",
+    r"|\bfeatures\.(?:log_mel_\w+|find_word)\b",
     re.IGNORECASE,
 )
 ROOT = Path(__file__).resolve().parents[1]

@@ -64,7 +64,22 @@ def test_a_long_recording_has_the_same_frames_as_its_parts():
     assert torch.allclose(frames[8002:], part[2:], atol=1e-3)
 
 
-@pytest.mark.parametrize("make", [pictures.notes_pictures, pictures.log_mel_pictures])
+def notes_pictures(waveforms, sample_rate):
+    """The lecture notes' pictures of several clips."""
+    made = [pictures.picture_and_word(each, sample_rate, kind="notes")[0] for each in waveforms]
+    return torch.stack(made)
+
+
+def test_bursts_between_zeros_are_no_word():
+    """What the median of nine frames finds loud may lie where nothing sounds: no frame is left."""
+    waveform = torch.zeros(1, 33600)
+    burst = torch.sin(2 * math.pi * 500 * torch.arange(80) / 16000)
+    for start in range(0, 33600 - 80, 1120):
+        waveform[0, start : start + 80] = burst
+    assert pictures.find_word(pictures.log_mel_frames(waveform, 16000)) is None
+
+
+@pytest.mark.parametrize("make", [notes_pictures, pictures.log_mel_pictures])
 def test_a_waveform_at_an_absurd_sample_rate_is_refused_without_the_memory(make):
     """As a damaged header may tell it: half a minute of sound that lasts for days at 1 Hz."""
     short = torch.zeros(1, 160)
@@ -121,7 +136,7 @@ def test_the_notes_pictures_are_resized_spectrograms():
     expected = features.resize(
         features.spectrogram(audio.resample(waveform, sample_rate, 16000)), (80, 80)
     )
-    assert torch.equal(pictures.notes_pictures([waveform], sample_rate)[0], expected)
+    assert torch.equal(notes_pictures([waveform], sample_rate)[0], expected)
 
 
 # The word

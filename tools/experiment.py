@@ -224,7 +224,7 @@ def _judge_folds(data: SpokenWords, plan: Plan, folds: list[Fold]) -> dict[str, 
     for number, fold in enumerate(folds):
         share = judged["per_speaker"][fold.name]
         found = {"speaker": fold.name, "folder": f"folds/{number:02d}", "test_accuracy": share}
-        each.append(found | _of_fold(fold))
+        each.append(found | {"per_speaker": {fold.name: share}} | _of_fold(fold))
     # What differs from fold to fold has no value for the whole.
     nothing = {"epochs": None, "best_epoch": None, "valid_accuracy": None}
     clips = {"train": None, "valid": None, "test": len(tested)}

@@ -136,11 +136,12 @@ class Listener(torch.nn.Module):
         loud = loudness >= loudness.amax(dim=0) / 30
         vowels = torch.where(loud, stands_out(spectra), -torch.inf).amax(dim=0)
         known = clear | self.is_trimmed(spectra, heard)
-        spoken = (count >= pictures.LEAST_FRAMES) & (vowels >= pictures.VOWEL_DB) & known
         lowest = peak - pictures.DEPTH_DB
         above = torch.maximum(lowest, quiet + pictures.NOISE_DB)
         threshold = torch.where(clear, above, lowest)
         speaking = (level >= threshold) & heard
+        spoken = (count >= pictures.LEAST_FRAMES) & (vowels >= pictures.VOWEL_DB) & known
+        spoken = spoken & speaking.any()
         start, end = loudest_stretch(speaking, level)
         # Where nobody speaks, the picture is that of the whole clip.
         return (

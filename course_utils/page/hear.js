@@ -157,6 +157,7 @@ function loudestStretch(speaking, level, longestPause) {
     stretches.at(-1).last = t;
     stretches.at(-1).energy += 10 ** (level[t] / 10);
   });
+  if (!stretches.length) return null;
   const loudest = stretches.reduce((a, b) => (b.energy > a.energy ? b : a));
   return [loudest.first, loudest.last + 1];
 }

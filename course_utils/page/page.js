@@ -114,12 +114,12 @@ let model = readModel(at("model").textContent);
 let language = navigator.language.startsWith("zh") ? "zh" : "en";
 let text = TEXTS[language];
 let shown = null; // what stands on the page: { samples, heard }
-let status = ""; // the name of the sentence, so that it changes with the language
+let status = []; // the name of the sentence and its detail, so that it changes with the language
 let stop = null; // ends the recording that is being made
 let live = null; // the context that listens
 
 function say(name, detail) {
-  status = name;
+  status = [name, detail];
   const sentence = text[name] ?? "";
   at("status").textContent = typeof sentence === "function" ? sentence(detail) : sentence;
 }
@@ -199,13 +199,14 @@ async function samplesOf(file) {
   return oneChannel(channels);
 }
 
-// The mean of the channels; where they cancel (one microphone wired the other way round), the
-// loudest of them.
+// The mean of the channels; where they cancel (one microphone wired the other way round), so that
+// it keeps less than a tenth of the energy it should, the loudest of them, as in audio.to_mono.
 function oneChannel(channels) {
-  const mean = channels[0].map((_, n) => sum(channels.map((channel) => channel[n])) / channels.length);
-  const power = (samples) => samples.reduce((total, value) => total + value * value, 0);
+  const total = channels[0].map((_, n) => sum(channels.map((channel) => channel[n])));
+  const power = (samples) => samples.reduce((energy, value) => energy + value * value, 0);
   const loudest = channels.reduce((a, b) => (power(b) > power(a) ? b : a));
-  return power(mean) < 0.01 * power(loudest) ? loudest : mean;
+  if (power(total) < 0.1 * sum(channels.map(power))) return loudest;
+  return total.map((value) => value / channels.length);
 }
 
 async function take(file, otherwise) {
@@ -268,10 +269,13 @@ async function record() {
 
 // Listens until it is stopped: five times a second the last two seconds are searched for a word.
 async function listen() {
+  at("listen").disabled = true; // while the browser asks for permission
   const stream = await microphone();
+  at("listen").disabled = false;
   if (!stream) return;
   try {
-    live = { stream, context: new AudioContext({ sampleRate: RATE }) };
+    live = { stream };
+    live.context = new AudioContext({ sampleRate: RATE });
     live.analyser = new AnalyserNode(live.context, { fftSize: LIVE_SAMPLES });
     live.context.createMediaStreamSource(stream).connect(live.analyser);
   } catch {
@@ -372,20 +376,23 @@ function write() {
   label();
   card();
   proof();
-  say(status);
+  say(...status);
   if (shown) show();
   else drawBars(model.words.map(() => 0));
 }
 
 async function useOther(file) {
+  const before = model;
   try {
     const page = new DOMParser().parseFromString(await file.text(), "text/html");
     model = { ...readModel(page.getElementById("model").textContent), hosted: true };
     shown = null;
-    status = "yours";
+    status = ["yours"];
     at("answer").textContent = "";
     write();
   } catch {
+    model = before;
+    write();
     say("noModel");
   }
 }
