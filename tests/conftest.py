@@ -24,6 +24,8 @@ os.environ["MKL_NUM_THREADS"] = "1"
 # their cells.
 matplotlib.use("Agg")
 os.environ.pop("MPLBACKEND", None)
+# Tests compare English sentences; the Chinese notebooks choose their language themselves.
+os.environ.pop("COURSE_LANG", None)
 # Debugger's warning about frozen modules, printed by every kernel.
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 # Tests never write into a student's my_work. One folder for each test process.

@@ -133,6 +133,7 @@ def pages(book: Path) -> dict[Path, BeautifulSoup]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_holds_all_parts(book: Path) -> None:
     for path in CHAPTERS:
         assert (book / "notebooks" / f"{path.stem}.html").exists()
@@ -146,6 +147,7 @@ def test_it_holds_all_parts(book: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_its_recogniser_says_how_it_does_on_voices_that_it_never_heard(book: Path) -> None:
     text = (book / "recogniser_page.html").read_text(encoding="utf-8")
     model = json.loads(BeautifulSoup(text, "html.parser").find(id="model").string)
@@ -154,6 +156,7 @@ def test_its_recogniser_says_how_it_does_on_voices_that_it_never_heard(book: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_link_is_broken(book: Path, pages: dict[Path, BeautifulSoup]) -> None:
     identifiers = {
         path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()
@@ -177,6 +180,7 @@ def test_no_link_is_broken(book: Path, pages: dict[Path, BeautifulSoup]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_notes_are_left_out_and_solutions_are_hidden(book: Path) -> None:
     for chapter in CHAPTERS:
         page = BeautifulSoup(
@@ -196,6 +200,7 @@ def test_notes_are_left_out_and_solutions_are_hidden(book: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_picture_has_a_text_alternative(pages: dict[Path, BeautifulSoup]) -> None:
     count = 0
     for path, page in pages.items():

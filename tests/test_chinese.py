@@ -211,6 +211,7 @@ def changed(text: str, mended: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_notebook_runs(chapter, tmp_path):
     """Under nbval, as the English one does."""
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "500"]
@@ -287,10 +288,11 @@ def test_errors_and_the_command_line_speak_chinese(tmp_path):
         return result.stdout + result.stderr
 
     (tmp_path / "model.pt").write_bytes(b"nothing")
+    out = str(tmp_path / "out")
     for arguments in (
         ["recognize", str(tmp_path / "model.pt"), "a.wav"],
-        ["train", str(tmp_path), "--layout", "speaker_digit", "--split", "no", "--out", "x"],
-        ["train", str(tmp_path), "--layout", "speaker_digit", "--split", "all", "--out", "x"],
+        ["train", str(tmp_path), "--layout", "speaker_digit", "--split", "no", "--out", out],
+        ["train", str(tmp_path), "--layout", "speaker_digit", "--split", "all", "--out", out],
     ):
         text = said(*arguments)
         assert HAN.search(text) and not re.search(r"(?:\b[a-z]{2,} ){4,}", text), text

@@ -433,26 +433,16 @@ def imports_the_course(course: Course) -> bool:
 
 @posix_only
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("section", "setting"),
-    [
-        ("global", "user = true"),
-        pytest.param("install", "target = {}", marks=pytest.mark.slow),
-        pytest.param("global", "prefix = {}", marks=pytest.mark.slow),
-        pytest.param("install", "dry-run = true", marks=pytest.mark.slow),
-    ],
-)
 def test_a_file_of_pip_keeps_its_index_and_moves_no_package(
-    course: Course, tmp_path: Path, index: Path, section: str, setting: str
+    course: Course, tmp_path: Path, index: Path
 ) -> None:
     """As `pip config set` writes it; the index is named nowhere but in that file."""
     elsewhere, home = tmp_path / "elsewhere", tmp_path / "home"
     settings = home / ".config" / "pip" / "pip.conf"
     settings.parent.mkdir(parents=True)
-    lines = {"global": [f"no-index = true\nfind-links = {index}"], "install": []}
-    lines[section].append(setting.format(elsewhere))
-    text = "\n".join(f"[{name}]\n" + "\n".join(each) for name, each in lines.items())
-    settings.write_text(text + "\n", encoding="utf-8")
+    lines = ["[global]", "no-index = true", f"find-links = {index}", "user = true"]
+    lines += [f"prefix = {elsewhere}", "[install]", f"target = {elsewhere}", "dry-run = true"]
+    settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name in ("PIP_CONFIG_FILE", "PIP_NO_INDEX", "PIP_FIND_LINKS", "XDG_CONFIG_HOME"):
         course.environment.pop(name, None)
     result = course.run("install", HOME=str(home))
@@ -471,7 +461,7 @@ print("TASK", "PYTHONPATH" in os.environ, course_utils.__file__, typing.__file__
 
 @posix_only
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["make", pytest.param("script", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["make", "script"])
 def test_packages_of_a_foreign_pythonpath_stay_outside(
     course: Course, tmp_path: Path, way: str
 ) -> None:
@@ -610,24 +600,13 @@ def tested(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PYTHONPATH", "plugin"),
-        ("PYTEST_ADDOPTS", "--nothing"),
-        pytest.param("PYTEST_PLUGINS", "nowhere", marks=pytest.mark.slow),
-        pytest.param("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1", marks=pytest.mark.slow),
-    ],
-)
-def test_settings_and_plugins_of_a_foreign_pytest_stay_outside(
-    tested: Path, name: str, value: str
-) -> None:
-    if name == "PYTHONPATH":
-        value = str(tested.parent / value)
+def test_settings_and_plugins_of_a_foreign_pytest_stay_outside(tested: Path) -> None:
+    foreign = {"PYTHONPATH": str(tested.parent / "plugin"), "PYTEST_ADDOPTS": "--nothing"}
+    foreign |= {"PYTEST_PLUGINS": "nowhere", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     result = subprocess.run(
         [sys.executable, str(tested / "tools" / "set_up.py"), "test", "--no-venv"],
         cwd=tested.parent,
-        env=os.environ | {name: value},
+        env=os.environ | foreign,
         capture_output=True,
         encoding="utf-8",
     )
@@ -823,7 +802,7 @@ def test_lab_serves_the_copies_to_this_machine_with_a_token(lab: tuple[str, Path
     assert refused.value.code == 403
 
 
-@posix_only
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
 def test_lab_listens_on_the_loopback_address_alone(lab: tuple[str, Path]) -> None:
     port = int(lab[0].split(":")[2].split("/")[0])
     fetch(lab[0].replace("/lab?", "/api?"))
@@ -949,21 +928,18 @@ def test_make_hands_each_command_to_the_script(target: str) -> None:
     assert result.stdout.split()[1:] == ["-E", "tools/set_up.py", target, passed_on]
 
 
-@pytest.mark.slow
 def test_each_test_is_in_one_of_the_two_runs() -> None:
-    """Collect what `make test` and `make test-all` run, and all there is."""
+    """The same options, and a marker that only one of them takes; notebooks carry no marker."""
+    quick, slow = set_up.TASKS["test"], set_up.TASKS["test-all"]
+    assert quick[: len(set_up._PYTEST)] == slow[: len(set_up._PYTEST)] == set_up._PYTEST
+    assert quick[len(set_up._PYTEST) :] == [
+        *set_up._NBVAL,
+        *("-m", "not slow", "tests", "notebooks", "--ignore=notebooks/zh"),
+    ]
+    assert slow[len(set_up._PYTEST) :] == ["-m", "slow", "tests"]
 
-    def collect(arguments: list[str]) -> set[str]:
-        options = ["--collect-only", "-q", "-n", "0", "--durations=0"]
-        output = subprocess.run(
-            [sys.executable, *arguments, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            encoding="utf-8",
-        ).stdout
-        return {line for line in output.splitlines() if "::" in line and not line.startswith(" ")}
 
-    quick, slow = collect(set_up.TASKS["test"]), collect(set_up.TASKS["test-all"])
-    assert quick and slow and not quick & slow
-    everything = [word for word in set_up.TASKS["test"] if word not in ("-m", "not slow")]
-    assert quick | slow == collect(["-m", *everything])
+def test_the_chinese_edition_tests_its_own_notebooks() -> None:
+    found = set_up.task("test", "zh")
+    assert found[-2:] == ["tests", "notebooks/zh"]
+    assert set_up.task("book", "zh")[-2:] == ["--edition", "zh"]

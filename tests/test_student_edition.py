@@ -154,6 +154,7 @@ def test_what_nobody_touched_follows_the_course(small: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_it_prints_what_the_chapter_prints(chapter: Path, edition: Path, tmp_path: Path) -> None:
     """With two threads: the chapter with its proofs, which must hold; the edition without them."""

@@ -242,6 +242,7 @@ def execute(path: Path) -> float:
             "MKL_NUM_THREADS": "1",
             "COURSE_WORK": folder,
             "PYTHONHASHSEED": "0",
+            "COURSE_LANG": "en",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
         environment.pop("MPLBACKEND", None)  # the kernel draws below its cells

@@ -251,6 +251,9 @@ def main() -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    if target.exists() and any(target.iterdir()) and not (target / ".buildinfo").exists():
+        print(f"{target} holds something else than a book: name an empty folder.", file=sys.stderr)
+        return 2
     missing = lay_together(source, edition)
     if missing:
         print(f"Left out of the glossary, as no chapter introduces them: {', '.join(missing)}")

@@ -45,7 +45,8 @@ def recogniser() -> Recogniser:
             print("Training the recogniser of the demo page ...", flush=True)
             data = SpokenWords(paths.data_path("digits_en"), "speaker_digit")
             plan = experiment.Plan("cnn", SPLIT, folder, resume=folder.exists())
-            experiment.train(data, plan, _say, time.perf_counter())
+            if experiment.train(data, plan, _say, time.perf_counter()) is None:
+                raise KeyboardInterrupt
     return Recogniser.load(folder / "model.pt")
 
 

@@ -78,7 +78,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 def missing_headings(folder: Path) -> list[str]:
     """The headings that ``card.md`` lacks."""
     path = folder / "card.md"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
     found = {line.lstrip("#").strip() for line in lines if line.startswith("#")}
     return [heading for heading in HEADINGS if heading not in found]
 
@@ -118,7 +118,7 @@ def interval(card: dict[str, Any], hidden: Result) -> Points:
     if high < hidden.interval[0] or low > hidden.interval[1]:
         return Points(0, 30, "interval", "it and the interval on the hidden data do not overlap")
     inside = low <= hidden.accuracy <= high
-    width = 100 * (high - low)
+    width = round(100 * (high - low), 6)
     narrow = 10 if width <= 20 else 5 if width <= 30 else 0
     where = "holds" if inside else "overlaps that of"
     why = f"it {where} the hidden accuracy and is {width:.0f} points wide"

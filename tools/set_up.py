@@ -636,7 +636,7 @@ def start_lab(python: str, arguments: List[str], edition: str = "en") -> int:
         if edition != "en":
             folder = folder / edition
         added = copy_notebooks(REPOSITORY / EDITIONS[edition], folder)
-    except OSError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         raise SetUpError(
             "Your copies of the notebooks can't be written ({}): set COURSE_WORK to a folder of "
             "yours and run the same command again.".format(error)

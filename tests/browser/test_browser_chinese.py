@@ -73,14 +73,20 @@ def with_chinese_font() -> None:
         pytest.skip("no Chinese font is installed")
 
 
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Chinese book."""
+    folder = tmp_path_factory.mktemp("chinese") / "book"
+    command = [sys.executable, str(REPOSITORY / "tools" / "make_book.py"), "--edition", "zh"]
+    made = subprocess.run([*command, "--to", str(folder)], capture_output=True, encoding="utf-8")
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    return folder
+
+
 def test_no_box_stands_for_a_sign_in_slides_and_book(
-    with_chinese_font: None, offline: BrowserContext, tmp_path: Path
+    with_chinese_font: None, offline: BrowserContext, book: Path, tmp_path: Path
 ) -> None:
     slides = make_slides.make(REPOSITORY / "notebooks" / "zh" / CHAPTER, tmp_path, "zh")
-    book = tmp_path / "book"
-    command = [sys.executable, str(REPOSITORY / "tools" / "make_book.py"), "--edition", "zh"]
-    made = subprocess.run([*command, "--to", str(book)], capture_output=True, encoding="utf-8")
-    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     chapter = book / "notebooks" / CHAPTER.replace(".ipynb", ".html")
     for path in (slides, chapter, book / "index.html", book / "glossary.html"):
         page = watch(offline.new_page()).page
@@ -89,6 +95,9 @@ def test_no_box_stands_for_a_sign_in_slides_and_book(
         found = page.evaluate(BOXES)
         assert found["signs"] > 100 and found["boxes"] == [], (path.name, found)
         page.close()
+
+
+def test_the_search_finds_a_chinese_word(offline: BrowserContext, book: Path) -> None:
     page = watch(offline.new_page()).page
     page.goto((book / "search.html").as_uri() + "?q=卷积核")
     page.wait_for_selector("#search-results li a")

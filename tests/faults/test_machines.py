@@ -188,6 +188,7 @@ def test_tests_that_become_another_user_pass_in_a_home_that_others_cannot_read(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_slides_book_and_student_edition_are_made_without_a_network(tmp_path, private_mounts, tell):
     alone = 'ip link set lo up; exec "$@"'
     assert private_mounts(alone, sys.executable, "-c", PROOF).stdout == "True\n", "a network"
