@@ -293,6 +293,7 @@ def test_training_on_any_words_ends_in_recognize_printing_them(words, of_words):
     assert right >= 4, heard
 
 
+@pytest.mark.slow
 def test_all_takes_of_a_speaker_are_tested_and_none_is_trained_on(of_words):
     metrics = read(of_words / "metrics.json")
     assert metrics["clips"] == {"train": 12, "valid": 4, "test": 6}
@@ -315,6 +316,7 @@ def test_the_model_file_says_what_it_is(of_words):
     assert about["metrics"]["per_speaker"] == metrics["per_speaker"]
 
 
+@pytest.mark.slow
 def test_evaluate_refuses_words_that_the_model_lacks(people, words, of_words, tmp_path, capsys):
     model = of_words / "model.pt"
     message = refused(capsys, "evaluate", model, people, "--layout", "speaker_word")
@@ -447,6 +449,7 @@ def test_loso_reports_every_fold_and_keeps_each_model(words, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_no_finished_one(words, tmp_path, monkeypatch, capsys):
     """Killed in a fold: no metrics.json, and --resume goes on to the same result."""
     arguments = ["train", str(words), "--layout", "speaker_word", "--split", "loso"]

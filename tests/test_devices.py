@@ -182,6 +182,7 @@ processes.leave()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not distributed.is_gloo_available(), reason="needs gloo")
 def test_two_processes_whose_votes_disagree_agree_on_the_processor_and_on_every_weight(
     tmp_path: Path,

@@ -119,6 +119,7 @@ def test_this_environment_is_whole() -> None:
         assert (state == "ok") == (cure == ""), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "words"),
     [

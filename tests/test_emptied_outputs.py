@@ -50,7 +50,7 @@ def run(course: Path, script: str, *arguments: str) -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize("keep_counts", [False, True])
+@pytest.mark.parametrize("keep_counts", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("script", ["make_slides", "make_book"])
 def test_emptied_chapters_are_refused_with_the_cure(
     course: Path, script: str, keep_counts: bool

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
@@ -62,6 +63,7 @@ def test_outputs_are_saved_without_what_differs_between_runs(tmp_path: Path) -> 
     assert path.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_file_stays(tmp_path: Path) -> None:
     good, bad = write(tmp_path / "02_b.ipynb", "1 + 1"), write(tmp_path / "01_a.ipynb", "1 / 0")
     before = bad.read_bytes()
@@ -72,6 +74,7 @@ def test_a_failing_cell_is_named_and_the_file_stays(tmp_path: Path) -> None:
     assert nbformat.read(good, as_version=4).cells[1].execution_count == 1  # the others still run
 
 
+@pytest.mark.slow
 def test_an_error_that_is_meant_is_saved(tmp_path: Path) -> None:
     path = write(tmp_path / "01_a.ipynb", "1 / 0", tags=("raises-exception",))
     assert execute(path).returncode == 0
@@ -94,6 +97,7 @@ def describe(path: Path, *texts: str) -> None:
     nbformat.write(notebook, path)
 
 
+@pytest.mark.slow
 def test_pictures_get_the_text_alternatives_of_their_cell_and_few_colours(tmp_path: Path) -> None:
     path = write(tmp_path / "01_a.ipynb", f"{DRAW}\nplt.imshow([[0, 1]])\nplt.show()")
     describe(path, "A line that rises.", "Two cells of colour.")
@@ -105,6 +109,7 @@ def test_pictures_get_the_text_alternatives_of_their_cell_and_few_colours(tmp_pa
     assert len(picture.getcolors()) <= 64
 
 
+@pytest.mark.slow
 def test_a_picture_without_a_text_alternative_is_not_saved(tmp_path: Path) -> None:
     path = write(tmp_path / "01_a.ipynb", DRAW)
     for texts in ([], ["A line.", "Another."], [" "]):

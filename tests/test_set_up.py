@@ -266,6 +266,7 @@ def test_second_run_installs_nothing(course: Course, tmp_path: Path) -> None:
     assert course.log.read_bytes() == log
 
 
+@pytest.mark.slow
 def test_no_network_is_one_sentence_and_leaves_nothing(course: Course) -> None:
     del course.environment["PIP_NO_INDEX"], course.environment["PIP_FIND_LINKS"]
     result = course.run("test", PIP_INDEX_URL="http://127.0.0.1:9/simple")

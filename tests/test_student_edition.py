@@ -110,6 +110,7 @@ def test_the_archive_holds_the_same_files(edition: Path) -> None:
     assert names == [f"student/{name}" for name in sorted(given, key=lambda n: Path(n).parts)]
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(small: Path) -> None:
     run_small(small)
     archive = small / "build" / "student.zip"
@@ -139,6 +140,7 @@ def test_work_is_never_replaced(small: Path) -> None:
     assert (folder / "01_a_update2.ipynb").read_bytes() == given
 
 
+@pytest.mark.slow
 def test_what_nobody_touched_follows_the_course(small: Path) -> None:
     run_small(small)
     source = small / "notebooks" / "01_a.ipynb"

@@ -224,6 +224,24 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def kernel_environment(folder: str) -> dict[str, str]:
+    """What makes a chapter print the same everywhere.
+
+    One thread, because trained numbers differ between one and two; an own work folder, because a
+    student's files must not change what is saved, nor be touched.
+    """
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "COURSE_WORK": folder,
+        "PYTHONHASHSEED": "0",
+        "COURSE_LANG": "en",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    environment.pop("MPLBACKEND", None)  # the kernel draws below its cells
+    return environment
+
+
 def execute(path: Path) -> float:
     """Run the notebook at ``path`` in a fresh kernel and save it. Returns the seconds it took.
 
@@ -235,17 +253,6 @@ def execute(path: Path) -> float:
     add_cell_ids(notebook)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="course_") as folder:
-        # One thread, because trained numbers differ between one and two; an own work folder,
-        # because a student's files must not change what is saved, nor be touched.
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "COURSE_WORK": folder,
-            "PYTHONHASHSEED": "0",
-            "COURSE_LANG": "en",
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        }
-        environment.pop("MPLBACKEND", None)  # the kernel draws below its cells
         client = NotebookClient(
             notebook,
             timeout=CELL_TIMEOUT,
@@ -255,7 +262,7 @@ def execute(path: Path) -> float:
             store_widget_state=False,
         )
         try:
-            client.execute(env=environment)
+            client.execute(env=kernel_environment(folder))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise RuntimeError(f"{path.name} was not saved, a cell failed:\n{error}") from None
     clean(notebook)

@@ -265,6 +265,7 @@ print(*said, sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_costs_nothing_that_was_there(
     tmp_path, class_folder, private_mounts, tell
 ):

@@ -146,6 +146,7 @@ print((peak() - before) // 2**20)
     tell(1, f"{len(content) / 1e6:.0f} MB that unpack to 3.2 GB: refused below 200 MB of memory")
 
 
+@pytest.mark.slow
 def test_tensors_that_promise_terabytes_are_refused(run_bounded, tell, tmp_path):
     """A view of one number that calls itself 10^12 numbers."""
     weights = {name: torch.zeros(1).expand(10**12) for name in models.LeNet5().state_dict()}
