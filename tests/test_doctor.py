@@ -48,7 +48,7 @@ SLOW = """
 import subprocess, sys, doctor
 def check_something_slow():
     print("begun", flush=True)
-    subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"], capture_output=True)
 doctor.CHECKS = (check_something_slow,)
 from course_utils.__main__ import main
 sys.exit(main(["doctor"]))
