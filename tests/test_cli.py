@@ -303,6 +303,7 @@ def test_all_takes_of_a_speaker_are_tested_and_none_is_trained_on(of_words):
     assert list(metrics["per_digit"]) == metrics["words"] == ["no", "yes", "七", "四"]
 
 
+@pytest.mark.slow
 def test_the_model_file_says_what_it_is(of_words):
     recogniser, metrics = Recogniser.load(of_words / "model.pt"), read(of_words / "metrics.json")
     assert recogniser.words == ["no", "yes", "七", "四"]

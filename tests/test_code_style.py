@@ -15,7 +15,7 @@ COMMANDS = (
     ["ruff", "check"],
     ["ruff", "format", "--check", "--exclude", "*.ipynb"],
     ["ruff", "format", "--check", "--line-length", "80", "notebooks"],  # they are projected
-    ["mypy"],
+    pytest.param(["mypy"], marks=pytest.mark.slow),
 )
 
 

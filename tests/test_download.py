@@ -345,7 +345,7 @@ def test_ctrl_c_is_a_sentence_and_leaves_nothing(serve, tmp_path):
     url = serve(whole(GOOD, pause=0.5)).url
     command = [sys.executable, "-m", "course_utils", "download", "fsdd", "--url", url, "--to"]
     process = subprocess.Popen([*command, tmp_path], stderr=subprocess.PIPE, encoding="utf-8")
-    while not list(tmp_path.glob(".recordings-*/fsdd.tar.gz")):
+    while process.poll() is None and not list(tmp_path.glob(".recordings-*/fsdd.tar.gz")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()

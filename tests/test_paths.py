@@ -98,9 +98,15 @@ def test_a_file_is_written_whole_over_an_earlier_one(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks at POSIX's permissions")
-def test_what_is_written_may_be_read_by_the_others_of_a_class(tmp_path):
-    write_whole(tmp_path / "note.txt", b"for all")
-    assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_what_is_written_is_for_the_umask_to_say(tmp_path, mask, mode):
+    """Others of a class may, as with any file, unless its owner has said otherwise."""
+    earlier = os.umask(mask)
+    try:
+        write_whole(tmp_path / "note.txt", b"for all")
+    finally:
+        os.umask(earlier)
+    assert (tmp_path / "note.txt").stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize("stopped_by", [OSError(28, "No space left"), KeyboardInterrupt()])
