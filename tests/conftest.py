@@ -141,6 +141,20 @@ def offline(chromium: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+# Files that take minutes, the longest first: if they came last, one of two processes would wait.
+LONGEST = ("test_notebooks.py", "test_chinese.py", "test_student_edition.py", "test_browser_lab.py")
+LONGEST += ("test_whole_sounds.py", "test_numbers_hold.py", "test_browser_chinese.py")
+LONGEST += ("test_browser_widgets.py", "test_processes.py", "test_set_up.py", "test_machines.py")
+LONGEST += ("08_dataset_and_dataloader.ipynb", "06_lenet.ipynb", "04_classification.ipynb")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how long each notebook took, all its cells and the start of its kernel together."""
     seconds: dict[str, float] = {}

@@ -38,7 +38,8 @@ GIB = 2**30
 # and the slow ones share nothing: the marker `slow` decides, and the notebooks carry no marker.
 # The Chinese notebooks run only where they are asked for: their code is that of the English ones.
 _PYTEST = ["-m", "pytest", "-c", "pyproject.toml", "-n", "2", "--dist", "loadfile"]
-_PYTEST += ["-ra", "--durations=15"]
+# In the order of tests/conftest.py, which puts the longest files first.
+_PYTEST += ["--no-loadscope-reorder", "-ra", "--durations=15"]
 _NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "500"]
 TASKS = {
     "test": _PYTEST + _NBVAL + ["-m", "not slow", "tests", "notebooks", "--ignore=notebooks/zh"],
