@@ -417,9 +417,9 @@ at("model-file").onchange = ({ target }) => {
 };
 if (!navigator.mediaDevices) {
   at("record").disabled = at("listen").disabled = true;
-  status = "insecure";
+  status = ["insecure"];
 } else if (!window.MediaRecorder) {
   at("record").disabled = true;
-  status = "noRecorder";
+  status = ["noRecorder"];
 }
 write();
