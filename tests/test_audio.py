@@ -463,3 +463,17 @@ def test_mp3_keeps_a_tone_in_every_channel(tmp_path, channels):
     audio.save(tmp_path / "a.mp3", tone, 16000)
     again, _ = audio.load(tmp_path / "a.mp3")
     assert (again - tone)[:, 2000:-2000].abs().max() < 0.1
+
+
+def test_a_recording_that_was_deleted_may_be_written_again(tmp_path):
+    path = tmp_path / "mine.wav"
+    soundfile.write(path, np.zeros(1600), 16000)
+    waveform, sample_rate = audio.load(path)
+    path.unlink()
+    audio.save(path, waveform, sample_rate)
+    assert path.exists()
+
+
+def test_a_form_that_no_flac_file_has_is_one_sentence(tmp_path):
+    with pytest.raises(AudioError, match="cannot hold 1 channels at 100001 Hz: .* as WAV"):
+        audio.save(tmp_path / "odd.flac", torch.zeros(1, 1600), 100_001)

@@ -226,6 +226,18 @@ def test_the_notebook_runs(chapter, tmp_path):
     assert result.returncode == 0, result.stdout[-3000:]
 
 
+def test_what_a_cell_prints_itself_stays_and_what_the_course_says_does_not():
+    language.use("zh")
+    try:
+        assert edition._said("period: 70 samples", 'print("period:", p, "samples")').isascii()
+        assert edition._said("epoch   1 of 2: loss 2", 'line.startswith("epoch")').isascii()
+        assert HAN.search(edition._said("Not yet: no", "checks.ch05.ex1(echo)"))
+        line = "epoch   1 of 5: loss 2.320, validation accuracy 51.7 %"
+        assert HAN.search(edition._said(line, "training.Recipe(epochs=5)"))
+    finally:
+        language.use("en")
+
+
 def test_the_chapters_introduce_each_term_of_the_glossary():
     text = (REPOSITORY / "zh" / "glossary.md").read_text(encoding="utf-8")
     made, missing = make_book.glossary(text, [edition.CHINESE / path.name for path in CHAPTERS])

@@ -149,3 +149,9 @@ def test_importing_the_package_loads_nothing_heavy():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_sentence():
+    write_whole(output_path("place"), b"a file")
+    with pytest.raises(FolderError, match="place cannot be made .*: move away what is in its"):
+        output_path("place/model.pt")

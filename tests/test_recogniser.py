@@ -16,7 +16,7 @@ from course_utils.errors import AudioError, FolderError, TrainingError
 from course_utils.recogniser import FORMAT, OLD_FORMAT, Recogniser
 from course_utils.recordings import SpokenWords
 from course_utils.splits import split_by_speaker
-from course_utils.training import RECIPES
+from course_utils.training import RECIPES, Recipe
 
 WORDS = ["yes", "no", "up", "down"]
 
@@ -122,6 +122,12 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path):
     assert same_weights(kept.model, loaded.model) and not loaded.model.training
     assert loaded.words == WORDS and loaded.recipe == RECIPES["lenet"] and loaded.about == about
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_each_network_of_the_course_comes_back(tmp_path):
+    for network in models.NETWORKS.values():
+        Recogniser(network(classes=4), WORDS, Recipe(network)).save(tmp_path / "model.pt")
+        assert type(Recogniser.load(tmp_path / "model.pt").model) is network
 
 
 class _Malicious:

@@ -341,3 +341,12 @@ def test_a_table_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         DataError, match=r"manifest\.csv cannot be read \(Permission denied\): change"
     ):
         SpokenWords(tmp_path, layout="speaker_digit")
+
+
+def test_a_table_with_a_stray_quote_is_one_sentence(tmp_path):
+    """From there on all is one field, and the reader has a limit for fields."""
+    write(tmp_path / "mei_7.wav")
+    text = 'file,family\n"mei_7.wav,north\n' + "other.wav,south\n" * 10_000
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="manifest.csv is damaged: save it again as CSV"):
+        SpokenWords(tmp_path, layout="speaker_digit")

@@ -63,6 +63,8 @@ MISFITS = {
     "a list": (lambda x, y: (x, y.tolist()), "holds a list: give tensors"),
     "label 10": (lambda x, y: (x, y + 1), "A label is 10 or .* 10 answers: .* 0 to 9"),
     "label -1": (lambda x, y: (x, y - 1), "A label is .* or -1, .* 10 answers"),
+    # PyTorch leaves such labels out without a word.
+    "label -100": (lambda x, y: (x, torch.where(y == 3, -100, y)), "or -100, .* 10 answers"),
 }
 
 

@@ -222,12 +222,12 @@ def _translate_code(cell: dict[str, Any], text: str) -> None:
 
 
 def _said(line: str, code: str) -> str:
-    """Return a printed line in Chinese if the course says it; what the cell itself prints stays.
+    """Return a printed line in Chinese if the course says it.
 
-    So does what a command prints for which the cell itself has chosen English.
+    A line stays as it is where the cell itself holds a text that begins as the line does.
     """
-    label = re.split(r"\d", line)[0]
-    own = bool(label) and label in code or '"COURSE_LANG": "en"' in code
+    label = re.split(r"\d", line)[0].strip()
+    own = bool(label) and f'"{label}' in code
     return line if own else language.translate(line)
 
 
