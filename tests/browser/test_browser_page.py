@@ -123,7 +123,7 @@ def page(chromium: Browser, pages: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize("name", ["english", "mandarin"])
 def test_the_page_hears_what_python_hears(name, chromium, pages, request):
-    """Every shipped clip of the test part and sixty edge signals: word, place, probabilities."""
+    """Every shipped clip of the test part and 61 edge signals: word, place, probabilities."""
     spoken = request.getfixturevalue(name)
     page = open_page(chromium, (pages / f"{name}.html").as_uri())
     clips = clips_and_edges() if name == "english" else clips_and_edges(every=3)
