@@ -1,29 +1,14 @@
 """``python -m course_utils COMMAND``: starts the command line, `tools/command_line.py`."""
 
-import os
 import sys
 import warnings
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 
 from course_utils import language, paths
 
 
-def calm_threads(environment: MutableMapping[str, str], platform: str = sys.platform) -> None:
-    """Let PyTorch's threads sleep where they wait: on a busy machine spinning costs minutes.
-
-    Args:
-        environment: changed in place, unless the user has set how threads wait. It counts for
-            whoever imports torch later: the library of threads reads it once, when it is loaded.
-        platform: of the machine. PyTorch brings GNU's library for Linux, others elsewhere.
-    """
-    if not {"GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"} & set(environment):
-        gnu = platform.startswith("linux")
-        environment.update({"GOMP_SPINCOUNT": "1000"} if gnu else {"OMP_WAIT_POLICY": "PASSIVE"})
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    calm_threads(os.environ)
     tools = paths.REPOSITORY / "tools"
     if not (tools / "command_line.py").is_file():
         missing = f"{tools} is missing: use the package in the course's own folder."

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from course_utils.__main__ import calm_threads
+from set_up import calm_threads
 
 CHAPTERS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NAMES = [path.stem[:2] for path in CHAPTERS]

@@ -16,6 +16,7 @@ from typing import Any
 
 from course_utils.errors import CourseError
 from course_utils.language import current, translate
+from set_up import calm_threads
 
 LAYOUTS = ("speaker_digit", "speaker_word", "digit_speaker_take")
 LAYOUT_HELP = (
@@ -384,6 +385,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit status: 0 when it did what was asked, 1 when the work was done with a bad
         answer, 2 when it could not be done, 130 after Ctrl-C.
     """
+    calm_threads(os.environ)
     try:
         arguments = parser().parse_args(argv)
         status = int(arguments.run(arguments))

@@ -615,8 +615,13 @@ def lab_command(python: str, folder: Path) -> List[str]:
     return command
 
 
-def calm_threads(environment: Dict[str, str], platform: str = sys.platform) -> None:
-    """As in ``course_utils/__main__.py``, which says why: let PyTorch's threads sleep."""
+def calm_threads(environment: MutableMapping[str, str], platform: str = sys.platform) -> None:
+    """Let PyTorch's threads sleep where they wait: on a busy machine spinning costs minutes.
+
+    ``environment`` is changed, unless the user has set how threads wait. It counts for whoever
+    imports torch later: the library of threads reads it once, when it is loaded. PyTorch brings
+    GNU's library for Linux, others elsewhere.
+    """
     if not {"GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"} & set(environment):
         gnu = platform.startswith("linux")
         environment.update({"GOMP_SPINCOUNT": "1000"} if gnu else {"OMP_WAIT_POLICY": "PASSIVE"})
