@@ -28,10 +28,6 @@ class TrainingError(CourseError):
     """A training that cannot start or go on, or a model that cannot be used."""
 
 
-class DownloadError(CourseError):
-    """A download that cannot go on."""
-
-
 class FolderError(CourseError):
     """A folder or file of the course that is not there or cannot be written."""
 

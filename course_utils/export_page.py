@@ -64,7 +64,7 @@ def page_model(recogniser: Recogniser, by: str = "") -> dict[str, Any]:
     >>> len(page_model(recogniser)["networks"][0])
     11
     """
-    networks = layers_of(recogniser.model)
+    networks = _networks(recogniser.model)
     samples, sample_rate = audio.load(data_path(*REFERENCE))
     recipe = recogniser.recipe
     picture, place = pictures.picture_and_word(samples, sample_rate, recipe.n_mels, recipe.n_frames)
@@ -82,17 +82,10 @@ def page_model(recogniser: Recogniser, by: str = "") -> dict[str, Any]:
     }
 
 
-def layers_of(model: torch.nn.Module) -> list[list[dict[str, Any]]]:
-    """Return the layers of each network that answers, BatchNorm folded into its convolution.
-
-    Raises:
-        TrainingError: if it is none of the networks that the page can compute.
-
-    >>> [layer["kind"] for layer in layers_of(models.LeNet5())[0]][:3]
-    ['conv', 'relu', 'pool']
-    """
+def _networks(model: torch.nn.Module) -> list[list[dict[str, Any]]]:
+    """Return the layers of each network that answers, BatchNorm folded into its convolution."""
     if isinstance(model, models.Ensemble):
-        return [layers_of(member)[0] for member in model.members]
+        return [_networks(member)[0] for member in model.members]
     if isinstance(model, models.SmallCNN):
         made = [layer for block in _blocks(model.layers) for layer in block]
         return [[*made, {"kind": "mean_and_max"}, _linear(model.linear)]]

@@ -6,10 +6,9 @@ above them. Used in all chapters.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,18 +48,6 @@ def use_style() -> None:
     }
     plt.style.use(style)
     warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
-
-
-@contextlib.contextmanager
-def boxes_for_missing_signs() -> Iterator[None]:
-    """Draw signs that no font has as boxes, without the warning that matplotlib has for each.
-
-    >>> with boxes_for_missing_signs():
-    ...     pass
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
-        yield
 
 
 def plot_waveform(

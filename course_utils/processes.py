@@ -1,4 +1,4 @@
-"""Where a training computes: the device, the threads, and the processes that torchrun started."""
+"""Where a training computes: the device, and the processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ from typing import Any
 
 import torch
 from torch import distributed
-
-MOST_THREADS = 4  # these networks are small: more threads wait for each other
-
-
-def choose_threads() -> int:
-    """Set and return the number of threads: OMP_NUM_THREADS, else one a core, four at most."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        torch.set_num_threads(min(cores or 1, MOST_THREADS))
-    return torch.get_num_threads()
 
 
 def choose_device() -> torch.device:

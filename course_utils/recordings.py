@@ -12,7 +12,6 @@ import os
 import re
 import unicodedata
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -158,19 +157,6 @@ class SpokenWords(torch.utils.data.Dataset):
             )
         place = {word: label for label, word in enumerate(words)}
         return torch.tensor([place[name] for name in names], dtype=torch.int64)
-
-    def word_counts(self) -> dict[str, int]:
-        """Return how many clips there are of each word."""
-        counts = Counter(self.labels.tolist())
-        return {word: counts[label] for label, word in enumerate(self.words)}
-
-    def lonely_words(self) -> list[str]:
-        """Return the words of a single speaker, where there are others: perhaps typing errors."""
-        heard: dict[int, set[str]] = {label: set() for label in range(len(self.words))}
-        for label, speaker in zip(self.labels.tolist(), self.speakers, strict=True):
-            heard[label].add(speaker)
-        alone = [self.words[label] for label, speakers in heard.items() if len(speakers) == 1]
-        return alone if len(set(self.speakers)) > 1 else []
 
     def _usable_files(self, skip: bool) -> dict[Path, re.Match[str]]:
         """Return the files whose names fit, in order; name all others in one error or warning."""

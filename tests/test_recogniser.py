@@ -10,6 +10,7 @@ import torch
 from learning import same_weights
 from spoken import FOUR_WORDS, needs_espeak, speak_words
 
+import experiment
 from course_utils import metrics, models, training
 from course_utils.audio import load
 from course_utils.errors import AudioError, FolderError, TrainingError
@@ -93,7 +94,8 @@ def test_four_words_from_a_folder_to_the_word(tmp_path):
     folder = speak_words(tmp_path / "mine", FOUR_WORDS, people=5)
     data = SpokenWords(folder, layout="speaker_word")
     assert data.words == ["down", "no", "up", "yes"]
-    assert data.word_counts() == dict.fromkeys(data.words, 5) and data.lonely_words() == []
+    assert experiment.word_counts(data) == dict.fromkeys(data.words, 5)
+    assert experiment.lonely_words(data) == []
     recipe = replace(RECIPES["lenet"], epochs=60)
     pictures = data.pictures(recipe.n_mels, recipe.n_frames)
     train, valid, test = split_by_speaker(data, "p4")

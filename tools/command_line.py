@@ -70,7 +70,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from course_utils import processes
 
     experiment.check_split_name(arguments.split, arguments.layout)
-    processes.choose_threads()
+    _choose_threads()
     plan = experiment.Plan(
         arguments.model,
         arguments.split,
@@ -108,10 +108,9 @@ def _train(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     import experiment
-    from course_utils import processes
     from course_utils.recogniser import Recogniser
 
-    processes.choose_threads()
+    _choose_threads()
     recogniser = Recogniser.load(arguments.model)
     data = _recordings(arguments.root, arguments.layout, arguments.skip_unreadable)
     metrics = experiment.evaluate(recogniser, data, started)
@@ -122,10 +121,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _recognize(arguments: argparse.Namespace) -> int:
-    from course_utils import audio, processes
+    from course_utils import audio
     from course_utils.recogniser import Recogniser
 
-    processes.choose_threads()
+    _choose_threads()
     recogniser = Recogniser.load(arguments.model)
     status = 0
     for file in arguments.files:
@@ -165,6 +164,16 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _choose_threads() -> None:
+    """Compute with as many threads as OMP_NUM_THREADS says, else one a core, four at most."""
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        # The networks are small: more threads wait for each other.
+        torch.set_num_threads(min(cores or 1, 4))
+
+
 def _recordings(root: Path, layout: str, skip_unreadable: bool) -> Any:
     from course_utils.recordings import SpokenWords
 
@@ -187,10 +196,12 @@ def _say_nothing(line: str) -> None:
 
 def _introduce(data: Any, say: Any) -> None:
     """Say what is trained on: the words with their counts, and which may be typing errors."""
+    import experiment
+
     say(f"{len(data)} recordings of {len(set(data.speakers))} speakers in {data.root}")
-    counts = [f"{word} ({count})" for word, count in data.word_counts().items()]
+    counts = [f"{word} ({count})" for word, count in experiment.word_counts(data).items()]
     say(f"{len(counts)} words: {', '.join(counts)}")
-    lonely = data.lonely_words()
+    lonely = experiment.lonely_words(data)
     if lonely and len(lonely) < len(data.words):
         say(f"Only one speaker says {', '.join(lonely)}: correct the names if that is an error.")
 

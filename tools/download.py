@@ -29,7 +29,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from course_utils.errors import DownloadError
+from course_utils.errors import CourseError
 
 FSDD_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
@@ -51,6 +51,10 @@ DAMAGED = (
     ValueError,
     RuntimeError,
 )
+
+
+class DownloadError(CourseError):
+    """A download that cannot go on."""
 
 
 def known_digests() -> dict[str, str]:

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -101,6 +102,21 @@ def train(data: SpokenWords, plan: Plan, report: Report, started: float) -> dict
     if processes.rank() == 0:
         _write(plan, folds, result)
     return result
+
+
+def word_counts(data: SpokenWords) -> dict[str, int]:
+    """Return how many clips there are of each word."""
+    counts = data.labels.bincount(minlength=len(data.words))
+    return dict(zip(data.words, counts.tolist(), strict=True))
+
+
+def lonely_words(data: SpokenWords) -> list[str]:
+    """Return the words of a single speaker, where there are others: perhaps typing errors."""
+    heard = defaultdict(set)
+    for label, speaker in zip(data.labels.tolist(), data.speakers, strict=True):
+        heard[data.words[label]].add(speaker)
+    alone = [word for word in data.words if len(heard[word]) == 1]
+    return alone if len(set(data.speakers)) > 1 else []
 
 
 def check_folder(out: Path, resume: bool) -> None:
@@ -310,10 +326,9 @@ def _draw_confusion(path: Path, counts: list[list[int]], words: list[str]) -> No
 def _save_figure(path: Path, figure: Any) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from course_utils import plots
-
     picture = io.BytesIO()
-    with plots.boxes_for_missing_signs():
+    with warnings.catch_warnings():  # signs that no font has are boxes
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         FigureCanvasAgg(figure).print_png(picture)
     paths.save_file(path, picture.getvalue())
 
