@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
-import os
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ import torch
 from course_utils import audio, features, pictures
 from course_utils.errors import AudioError, DataError
 from course_utils.language import translate
+from course_utils.paths import write_whole
 from course_utils.recordings import SpokenWords
 
 
@@ -74,16 +75,10 @@ def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> t
         mapped = np.load(path, mmap_mode="c")
         if mapped.shape == _shape(data, settings):
             return torch.from_numpy(mapped)
-    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".pictures-", suffix=".part")
-        temporary = Path(name)
-        _write_array(data, settings, handle)
-        if _key(data, settings) != key:  # a recording was replaced meanwhile: keep nothing
-            return torch.from_numpy(np.load(temporary))
-        temporary.replace(path)  # whole or not at all, whoever else writes the same file
+        write_whole(path, _file_content(data, settings, key))
         return torch.from_numpy(np.load(path, mmap_mode="c"))
     except OSError as error:
         warnings.warn(
@@ -94,31 +89,26 @@ def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> t
             stacklevel=4,
         )
         return _in_memory(data, settings)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a killed process left half written more than a day ago."""
-    for part in folder.glob(".pictures-*.part"):
+    for part in folder.glob(".saving-*.part"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > 24 * 3600:
                 part.unlink()
 
 
-def _write_array(data: SpokenWords, settings: dict[str, Any], handle: int) -> None:
-    """Write the pictures to an open .npy file, one by one, so that memory stays small.
-
-    A mapped file on a full disk would end the process with a bus error; a write raises OSError.
-    """
-    header = {"descr": "<f4", "fortran_order": False, "shape": _shape(data, settings)}
-    with os.fdopen(handle, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for picture in _each_picture(data, settings):
-            file.write(picture.contiguous().numpy().tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+def _file_content(data: SpokenWords, settings: dict[str, Any], key: str) -> Iterator[bytes]:
+    """Yield the parts of a .npy file, one picture after the other, so that memory stays small."""
+    header = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": _shape(data, settings)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    yield header.getvalue()
+    for picture in _each_picture(data, settings):
+        yield picture.contiguous().numpy().tobytes()
+    if _key(data, settings) != key:
+        raise OSError(errno.EBUSY, "recordings changed")  # meanwhile, so nothing is kept
 
 
 def _key(data: SpokenWords, settings: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from course_utils.errors import FolderError
@@ -85,10 +86,11 @@ def output_path(name: str | Path) -> Path:
     return path
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def write_whole(path: str | Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file whole or not at all: a kill or a full disk costs no earlier file.
 
-    Nobody ever sees half of it: what is written stands beside it until it is renamed.
+    Nobody ever sees half of it: what is written stands beside it until it is renamed. `content`
+    may come in parts.
     Raises:
         OSError: if that fails; what stood there before is then untouched.
 
@@ -100,7 +102,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
     temporary = path.with_name(f".saving-{uuid.uuid4().hex}.part")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name without its bytes
         temporary.replace(path)

@@ -54,7 +54,7 @@ def test_kill_9_while_the_cache_is_made_leaves_right_pictures(
     cache = tmp_path / "cache"
     work = functools.partial(make_caches, class_folder, cache, 1)
     killed = kill_at_random_moments(work, kills=20, longest=0.6)
-    leftovers = len(list(cache.glob(".pictures-*")))
+    leftovers = len(list(cache.glob(".saving-*")))
     data = SpokenWords(class_folder, "speaker_digit")
     for n_mels in range(20, 40):
         kept = data.pictures(n_mels=n_mels, n_frames=20, cache=cache)
