@@ -12,7 +12,7 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -266,11 +266,26 @@ def _manifest_column(root: Path, column: str) -> dict[str, str]:
             present = {_normal(path.name) for path in root.iterdir()}
             try:
                 tables = [_column_of(text, root, column) for text in _table_texts(manifest)]
-            except csv.Error:
+                # In a wrong encoding a table names files that are not there.
+                return max(tables, key=lambda table: len(present & table.keys()))
+            except OSError as error:
+                raise DataError(
+                    f"{manifest} cannot be read ({error.strerror}): change its permissions."
+                ) from None
+            except (csv.Error, ValueError):
                 raise DataError(f"{manifest} is damaged: save it again as CSV in UTF-8.") from None
-            # In a wrong encoding a table names files that are not there.
-            return max(tables, key=lambda table: len(present & table.keys()))
     return {}
+
+
+def _table_texts(table: Path) -> Iterator[str]:
+    """Yield a table's text in each encoding of spreadsheets that its bytes may be."""
+    content = table.read_bytes()
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ["utf-16"] if utf16 else ["utf-8-sig", "gb18030", "cp1252", "latin-1"]:
+        with contextlib.suppress(UnicodeDecodeError):
+            yield content.decode(encoding)
+            if encoding.startswith("utf"):  # nothing else reads as these by chance
+                return
 
 
 def _column_of(text: str, root: Path, column: str) -> dict[str, str]:
@@ -282,22 +297,3 @@ def _column_of(text: str, root: Path, column: str) -> dict[str, str]:
         if row.get("file") and row.get(column)
         if Path(row["file"]).parent.name in ("", root.name)
     }
-
-
-def _table_texts(table: Path) -> list[str]:
-    """Return a table's text in each encoding of spreadsheets that its bytes may be."""
-    try:
-        content = table.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{table} cannot be read ({error.strerror}): change its permissions."
-        ) from None
-    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encodings in [["utf-16"]] if utf16 else [["utf-8-sig"], ["gb18030", "cp1252", "latin-1"]]:
-        texts = []
-        for encoding in encodings:
-            with contextlib.suppress(UnicodeDecodeError):
-                texts.append(content.decode(encoding))
-        if texts:
-            return texts
-    raise DataError(f"{table} is damaged: save it again as CSV in UTF-8.")
