@@ -213,6 +213,8 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
     >>> "audio/mpeg" in player.data
     True
     """
+    from IPython.display import HTML
+
     waveform = _check_waveform(waveform, "The waveform cannot be played")
     sample_rate = _check_sample_rate(sample_rate)
     seconds = waveform.shape[1] / sample_rate
@@ -227,14 +229,8 @@ def play(waveform: torch.Tensor, sample_rate: int, label: str = "") -> HTML:
         new_rate = next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
         waveform, sample_rate = resample(waveform, sample_rate, new_rate), new_rate
     mp3 = _encode(waveform.clamp(-1, 1), sample_rate, "MP3", "the sound")
-    return _player(mp3, label, label or f"sound of {seconds:.2f} s")
-
-
-def _player(mp3: bytes, label: str, name: str) -> HTML:
-    from IPython.display import HTML
-
     source = base64.b64encode(mp3).decode("ascii")
-    name = html.escape(name, quote=True)
+    name = html.escape(label or f"sound of {seconds:.2f} s")
     caption = f"<figcaption>{name}</figcaption>" if label else ""
     return HTML(
         f'<figure style="margin:0.3em 0">{caption}<audio controls preload="metadata" '
@@ -367,8 +363,6 @@ def _encode(waveform: torch.Tensor, sample_rate: int, kind: str, name: str) -> b
             f"{name}: MP3 holds 1 or 2 channels at {', '.join(map(str, MP3_RATES))} Hz, not "
             f"{waveform.shape[0]} at {sample_rate} Hz; resample it, or save as WAV."
         )
-    if kind == "FLAC" and (sample_rate > 655_350 or waveform.shape[0] > 8):
-        raise AudioError(f"{name}: FLAC holds 8 channels and 655350 Hz at most; save as WAV.")
     # Rounded here: libsndfile would cut the fraction off.
     integers = (waveform.T * 32768).round().clamp(-32768, 32767).to(torch.int16).numpy()
     buffer = io.BytesIO()

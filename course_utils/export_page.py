@@ -12,7 +12,6 @@ import copy
 import hashlib
 import json
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,7 @@ def _packed(values: torch.Tensor) -> str:
 
 
 def _part(name: str) -> str:
-    return (files("course_utils") / "page" / name).read_text(encoding="utf-8").strip()
+    return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8").strip()
 
 
 def _digest(text: str) -> str:

@@ -98,9 +98,9 @@ def open_sound(path: Path) -> Iterator[Sound]:
 
     Taught in chapter 1.
     """
-    _check_is_file(path)
     opened = False
     try:
+        _check_is_file(path)
         # Without a buffer, for libsndfile gets the descriptor.
         with path.open("rb", buffering=0) as file, _open(path, file) as sound:
             opened = True
@@ -112,14 +112,7 @@ def open_sound(path: Path) -> Iterator[Sound]:
 
 
 def _check_is_file(path: Path) -> None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise AudioError(
-            f"{path} does not exist: check the name and the folder ({Path.cwd()} is where you are)."
-        ) from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise AudioError(_why_unreadable(path, error)) from None
+    found = path.stat()
     if stat.S_ISDIR(found.st_mode):
         raise AudioError(f"{path} is a folder: name one of the files in it.")
     if not stat.S_ISREG(found.st_mode):
@@ -198,7 +191,10 @@ def _missing(path: Path, sound: Sound, log: str) -> Iterator[str]:
             raise ValueError  # a sound begins behind another; libsndfile would read the first
 
 
-def _why_unreadable(path: Path, error: Exception, opened: bool = False) -> str:
+def _why_unreadable(path: Path, error: Exception, opened: bool) -> str:
+    if isinstance(error, FileNotFoundError):
+        here = Path.cwd()
+        return f"{path} does not exist: check the name and the folder ({here} is where you are)."
     if isinstance(error, PermissionError):
         return f"{path} may not be read: change its permissions, or copy it to your own folder."
     if isinstance(error, OSError) and error.errno is not None:
