@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,19 +23,13 @@ from course_utils.paths import write_whole
 from course_utils.recordings import SpokenWords
 
 
-def all_pictures(
-    data: SpokenWords,
-    n_mels: int,
-    n_frames: int,
-    kind: Literal["log_mel", "notes"],
-    cache: str | Path | None,
-) -> torch.Tensor:
-    """Do what `SpokenWords.pictures` promises."""
+def all_pictures(data: SpokenWords, cache: str | Path | None, **settings: Any) -> torch.Tensor:
+    """Do what `SpokenWords.pictures` promises; the settings are those of `picture_and_word`."""
+    kind = settings["kind"]
     if kind not in pictures.KINDS:
         raise DataError(f"The kind {kind!r} is unknown: use one of {', '.join(pictures.KINDS)}.")
     if kind == "notes":
-        n_mels, n_frames = pictures.NOTES_SIZE
-    settings = {"kind": kind, "n_mels": n_mels, "n_frames": n_frames}
+        settings["n_mels"], settings["n_frames"] = pictures.NOTES_SIZE
     if cache is not None:
         return _from_folder(data, settings, Path(cache))
     return _in_memory(data, settings)

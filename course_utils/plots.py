@@ -37,16 +37,13 @@ def use_style() -> None:
     """
     import matplotlib.pyplot as plt
 
-    style: dict[str, Any] = {
-        "figure.figsize": (6.4, 2.4),
-        "figure.dpi": 100,
-        "figure.constrained_layout.use": True,
-        "font.family": ["DejaVu Sans", *_chinese_fonts()[:1]],
-        "image.cmap": COLOUR_MAP,
-        "image.interpolation": "nearest",
-        "legend.frameon": False,
-    }
-    plt.style.use(style)
+    plt.rcParams["figure.figsize"] = (6.4, 2.4)
+    plt.rcParams["figure.dpi"] = 100
+    plt.rcParams["figure.constrained_layout.use"] = True
+    plt.rcParams["font.family"] = ["DejaVu Sans", *_chinese_fonts()[:1]]
+    plt.rcParams["image.cmap"] = COLOUR_MAP
+    plt.rcParams["image.interpolation"] = "nearest"
+    plt.rcParams["legend.frameon"] = False
     warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
 
 

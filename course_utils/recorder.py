@@ -30,14 +30,12 @@ SECONDS = 2  # how long the button records
 MAX_SECONDS = 10  # of an uploaded file: one word, and silence around it
 MAX_NAME = 40  # characters
 DIGITS = tuple("0123456789")
-Heard = Callable[[Path], object]  # what a notebook does with the path of a new recording
 
 
 def recordings_folder() -> Path:
-    """Return the student's own folder of recordings, and make it if it is missing.
+    """Return the student's own folder of recordings, in the work folder; make it if it is missing.
 
-    Returns:
-        an absolute path, in the work folder. Names there have the layout `speaker_word`.
+    Names there have the layout `speaker_word`.
     Raises:
         FolderError: as `work_folder`, or if the folder cannot be made.
 
@@ -88,12 +86,8 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
 
 
 def last_recording(otherwise: Path) -> Path:
-    """Return the path of the student's newest recording, or of another one if there is none.
+    """Return the path of the student's newest recording, or `otherwise` if there is none yet.
 
-    Args:
-        otherwise: the path of a clip that stands in until something was recorded.
-    Returns:
-        the path of a file for `audio.load`.
     Raises:
         FolderError: as `recordings_folder`.
 
@@ -146,7 +140,9 @@ class Recorder(anywidget.AnyWidget):
     texts = traitlets.Dict().tag(sync=True)  # each sentence of the form in the reader's language
     last = traitlets.Unicode().tag(sync=True)  # the name of the file that Delete would remove
 
-    def __init__(self, folder: Path, heard: Heard, words: Sequence[str] = DIGITS) -> None:
+    def __init__(
+        self, folder: Path, heard: Callable[[Path], object], words: Sequence[str] = DIGITS
+    ) -> None:
         super().__init__(place=str(folder), words=list(words), texts=texts_of_the_form())
         self.folder, self.heard = folder, heard
         self.made: list[Path] = []
@@ -200,7 +196,7 @@ def texts_of_the_form() -> dict[str, str]:
     return {sentence: language.translate(sentence) for sentence in sentences}
 
 
-def record(heard: Heard, words: Sequence[str] = DIGITS) -> None:
+def record(heard: Callable[[Path], object], words: Sequence[str] = DIGITS) -> None:
     """Show the form that records a word in a live notebook; elsewhere do nothing.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import re
 import unicodedata
 import warnings
@@ -85,7 +84,7 @@ class SpokenWords(torch.utils.data.Dataset):
         names = [_normal(match["word"]) for match in found.values()]
         self.paths = list(found)
         self.words = sorted(set(names))
-        self.labels = self.labels_for(self.words, names)
+        self.labels = torch.tensor([self.words.index(name) for name in names])
         self.speakers = [_normal(match["speaker"]) for match in found.values()]
         self.takes = [int(match["take"] or 1) for match in found.values()]
         families = _manifest_column(self.root, "family")
@@ -134,29 +133,26 @@ class SpokenWords(torch.utils.data.Dataset):
         """
         from course_utils.cache import all_pictures
 
-        return all_pictures(self, n_mels, n_frames, kind, cache)
+        return all_pictures(self, cache, n_mels=n_mels, n_frames=n_frames, kind=kind)
 
-    def labels_for(self, words: Sequence[str], names: Sequence[str] | None = None) -> torch.Tensor:
+    def labels_for(self, words: Sequence[str]) -> torch.Tensor:
         """Number the clips' words as another list of words does, such as a model's.
 
         Args:
             words: the list whose places are the labels.
-            names: the word of each clip, if not this data set's own.
         Returns:
             int64 tensor [clips].
         Raises:
             DataError: if a word of the clips is not in the list.
         """
-        names = [self.words[label] for label in self.labels] if names is None else names
-        foreign = sorted(set(names) - set(words))
+        foreign = sorted(set(self.words) - set(words))
         if foreign:
             raise DataError(
                 f"{self.root} holds words that the model was not trained on "
                 f"({', '.join(foreign[:12])}): it knows {', '.join(words[:12])}; choose other "
                 "recordings, or train on these words."
             )
-        place = {word: label for label, word in enumerate(words)}
-        return torch.tensor([place[name] for name in names], dtype=torch.int64)
+        return torch.tensor([words.index(word) for word in self.words])[self.labels]
 
     def _usable_files(self, skip: bool) -> dict[Path, re.Match[str]]:
         """Return the files whose names fit, in order; name all others in one error or warning."""
@@ -201,8 +197,7 @@ def _folder_with_sounds(root: Path) -> Path:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: name the folder that holds the recordings.")
     try:
-        with os.scandir(root) as entries:
-            has_sounds = any(Path(entry.name).suffix.lower() in SOUNDS for entry in entries)
+        has_sounds = any(path.suffix.lower() in SOUNDS for path in root.iterdir())
     except OSError as error:
         raise DataError(
             f"{root} cannot be read ({error.strerror}): change its permissions."
