@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -74,6 +73,8 @@ def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> t
         _remove_leftovers(folder)
         write_whole(path, _file_content(data, settings, key))
         return torch.from_numpy(np.load(path, mmap_mode="c"))
+    except _RecordingsChanged:
+        return _in_memory(data, settings)
     except OSError as error:
         warnings.warn(
             translate(
@@ -83,6 +84,10 @@ def _from_folder(data: SpokenWords, settings: dict[str, Any], folder: Path) -> t
             stacklevel=4,
         )
         return _in_memory(data, settings)
+
+
+class _RecordingsChanged(Exception):
+    """Somebody replaced a recording while the pictures were made, so they are not kept."""
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -102,7 +107,7 @@ def _file_content(data: SpokenWords, settings: dict[str, Any], key: str) -> Iter
     for picture in _each_picture(data, settings):
         yield picture.contiguous().numpy().tobytes()
     if _key(data, settings) != key:
-        raise OSError(errno.EBUSY, "recordings changed")  # meanwhile, so nothing is kept
+        raise _RecordingsChanged
 
 
 def _key(data: SpokenWords, settings: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""From a waveform to the pictures that networks see: power, decibels, size."""
+"""From a waveform to power, decibels and size; the mel filters are in `pictures.py`."""
 
 from __future__ import annotations
 
@@ -128,5 +128,5 @@ def decibels_between(signal: torch.Tensor, reference: torch.Tensor) -> float:
     """
     check_tensor(signal, "The signal has no level")
     check_tensor(reference, "The reference has no level")
-    ratio = signal.square().mean().double() / reference.square().mean().double()
-    return float(10 * torch.log10(ratio))
+    powers = [x.square().mean().cpu().double() for x in (signal, reference)]
+    return float(10 * torch.log10(powers[0] / powers[1]))

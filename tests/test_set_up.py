@@ -733,6 +733,15 @@ def test_a_chapter_that_differs_by_outputs_is_no_update(chapters: tuple[Path, Pa
 # ------------------------------------------------------------------ JupyterLab
 
 
+def wait_until_it_listens(port: int, seconds: float = 60) -> None:
+    for _ in range(round(10 * seconds)):
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.1)
+    pytest.fail(f"nobody listens at port {port} after {seconds} s")
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """JupyterLab, started as ``make lab`` does in this environment; its address with the token."""
@@ -764,6 +773,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     drain.start()
     try:
         assert address, "".join(lines)
+        wait_until_it_listens(port)  # the address is printed a moment before
         yield address, work
     finally:
         timer.cancel()
@@ -822,6 +832,32 @@ def test_threads_are_calmed_as_the_user_wishes(platform: str, wish: str) -> None
     added = environment.keys() - {wish}
     wanted = "GOMP_SPINCOUNT" if platform == "linux" else "OMP_WAIT_POLICY"
     assert added == ({wanted} if wish == "OTHER" else set())
+
+
+def test_the_command_line_calms_threads_before_torch_is_there() -> None:
+    code = (
+        "import os, sys; import command_line\n"
+        "try: command_line.main(['--help'])\n"
+        "except SystemExit: print('torch' in sys.modules)\n"
+        "print(len({'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & set(os.environ)))\n"
+    )
+    kept = {name: v for name, v in os.environ.items() if not name.startswith(("GOMP", "OMP"))}
+    environment = kept | {"PYTHONPATH": str(REPOSITORY / "tools")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["False", "1"]
+
+
+def test_a_file_of_ones_own_beside_the_course_hides_no_tool(tmp_path: Path) -> None:
+    for name in ("course_utils", "tools"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    (tmp_path / "download.py").write_text("raise SystemExit('mine')", encoding="utf-8")
+    code = "import contextlib; from course_utils.__main__ import main\n"
+    code += "with contextlib.suppress(SystemExit): main(['--help'])\n"
+    code += "import download; print(download.__file__)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "tools" / "download.py"), done.stderr
 
 
 def answer(client: BlockingKernelClient, code: str) -> str:

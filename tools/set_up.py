@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, MutableMapping, Optional, Tuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(1, str(REPOSITORY))  # behind this folder, whose names win
 from course_utils import language  # noqa: E402  (of the standard library only)
 
 VENV = REPOSITORY / ".venv"
