@@ -16,8 +16,8 @@ def augment(pictures: torch.Tensor) -> torch.Tensor:
     """Change each picture of a batch a little, as another speaker, room or microphone would.
 
     In this order: hiss is weakened; beginnings and ends are cut; speed, place and frequencies
-    change; microphones colour and cut off the spectrum; a room echoes; loud frames are clipped;
-    other voices, noise and hum are added. Taught in chapter 8.
+    change; bands are masked; microphones colour and cut off the spectrum; a room echoes; loud
+    frames are clipped; other voices, noise and hum are added. Taught in chapter 8.
 
     Args:
         pictures: floating-point tensor [batch, 1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB
@@ -26,13 +26,14 @@ def augment(pictures: torch.Tensor) -> torch.Tensor:
         a tensor of the same shape, dtype and range. The random numbers are PyTorch's, so a seed
         repeats them.
     Source:
-        the idea of changing spectrograms instead of sound is that of Park et al., "SpecAugment",
-        Interspeech 2019; there are no masks here.
+        the idea of changing spectrograms instead of sound, and of masking bands, is that of Park
+        et al., "SpecAugment", Interspeech 2019.
 
     >>> augment(torch.full((2, 1, 40, 48), -2.0)).shape
     torch.Size([2, 1, 40, 48])
     """
-    changed = _move(_cut(_weaken_hiss(pictures))) + _microphone(pictures)
+    moved = _move(_cut(_weaken_hiss(pictures)))
+    changed = _mask(moved) + _microphone(pictures)
     # From here on sounds are added to each other: their powers add, their decibels do not.
     power = _normalised(10**changed)
     power = _clip(_echo(power))
@@ -80,8 +81,8 @@ def _cut(pictures: torch.Tensor) -> torch.Tensor:
     loud = (pictures.amax(dim=2, keepdim=True) > -1).to(pictures.dtype)
     first = loud.argmax(dim=3, keepdim=True)
     last = n_frames - 1 - loud.flip(3).argmax(dim=3, keepdim=True)
-    early = (place < first + _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.1)
-    late = (place > last - _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.1)
+    early = (place < first + _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.2)
+    late = (place > last - _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.2)
     return pictures.masked_fill(early | late, -2)
 
 
@@ -96,6 +97,19 @@ def _move(pictures: torch.Tensor) -> torch.Tensor:
     grid = functional.affine_grid(mapping, list(pictures.shape), align_corners=False)
     # Outside a picture there is silence, -2: grid_sample fills up with 0.
     return functional.grid_sample(pictures + 2, grid, align_corners=False) - 2
+
+
+def _mask(pictures: torch.Tensor) -> torch.Tensor:
+    """Silence neighbouring bands of some pictures, a fifth of all at most.
+
+    So no band alone decides: what one voice or microphone lacks, the others must make up for.
+    """
+    n_mels = pictures.shape[2]
+    band = torch.arange(n_mels, device=pictures.device)[:, None]
+    first = _between(pictures, -n_mels / 10, n_mels)
+    width = _between(pictures, 0, n_mels / 5)
+    masked = (band >= first) & (band < first + width) & _some(pictures, 0.3)
+    return pictures.masked_fill(masked, -2)
 
 
 def _microphone(pictures: torch.Tensor) -> torch.Tensor:
@@ -139,7 +153,7 @@ def _other_voices(power: torch.Tensor) -> torch.Tensor:
 def _noise(power: torch.Tensor) -> torch.Tensor:
     """Return steady noise, for some pictures, from white to pink, 18 to 40 dB below the top."""
     level = _between(power, -4, -2.2) + _between(power, -0.6, 0.6) * _bands(power)
-    return _some(power, 0.25) * 10 ** (level + 0.4 * torch.randn_like(power))
+    return _some(power, 0.4) * 10 ** (level + 0.4 * torch.randn_like(power))
 
 
 def _hum(power: torch.Tensor) -> torch.Tensor:

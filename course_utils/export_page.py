@@ -87,7 +87,10 @@ def _networks(model: torch.nn.Module) -> list[list[dict[str, Any]]]:
         return [_networks(member)[0] for member in model.members]
     if isinstance(model, models.SmallCNN):
         made = [layer for block in _blocks(model.layers) for layer in block]
-        return [[*made, {"kind": "mean_and_max"}, _linear(model.linear)]]
+        pool: dict[str, Any] = {"kind": "mean_and_max"}
+        if model.grid is not None:
+            pool = {"kind": "mean_of_cells", "grid": list(model.grid)}
+        return [[*made, pool, _linear(model.linear)]]
     if isinstance(model, models.LeNet5):
         relu, pool = {"kind": "relu"}, {"kind": "pool", "size": 2}
         made = [_conv(model.conv1), relu, pool, _conv(model.conv2), relu, pool]

@@ -132,7 +132,15 @@ def _from_content(content: dict[str, Any]) -> Recogniser:
         recipe = _recipe_of(content["recipe"])
     else:
         raise KeyError(content["format"])
-    return Recogniser(recipe.network(classes=len(words)), words, recipe, about)
+    model = recipe.network(classes=len(words))
+    if isinstance(model, models.Ensemble) and not _fits(model, content["weights"]):
+        model = models.Ensemble(len(words), grid=None)  # before it had a grid
+    return Recogniser(model, words, recipe, about)
+
+
+def _fits(model: models.Ensemble, weights: dict[str, torch.Tensor]) -> bool:
+    name = "members.0.linear.weight"
+    return model.state_dict()[name].shape == weights[name].shape
 
 
 def _recipe_of(settings: dict[str, Any]) -> Recipe:

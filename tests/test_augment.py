@@ -72,6 +72,19 @@ def test_clipping_makes_loud_frames_alike():
     assert torch.allclose(loudest[flat][:, -1], loudest[flat][:, -2], rtol=0.3)
 
 
+def test_masks_are_rows_of_silent_bands_in_some_pictures():
+    torch.manual_seed(0)
+    masked = augment._mask(torch.ones(400, 1, 40, 48))
+    silent = masked[:, 0] == -2
+    assert torch.equal(silent.any(dim=2), silent.all(dim=2)), "a band is silent as a whole"
+    bands = silent.all(dim=2)
+    some = bands.any(dim=1)
+    assert 0.15 < some.float().mean() < 0.35
+    assert bands.sum(dim=1).max() <= 8
+    edges = bands[some].int().diff(dim=1).abs().sum(dim=1)
+    assert edges.max() <= 2, "they lie next to each other"
+
+
 def test_functions_are_short():
     for name, function in inspect.getmembers(augment, inspect.isfunction):
         assert len(inspect.getsource(function).splitlines()) <= 40, name

@@ -141,7 +141,7 @@ def test_old_names_would_be_found(tmp_path: Path) -> None:
 # 2,500 lines were aimed at. Sound files of other programs, any words, honest messages, a second
 # language and the web page take more; these limits keep the package from growing further unseen.
 # Drawings do not count: nobody reads them to understand the course.
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 3980, 40
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 4040, 40
 # Longer functions, their docstrings apart, and why each is one piece.
 LONG_FUNCTIONS = {
     "training.fit": "the loop that a teacher reads aloud from its first line to its last",

@@ -16,7 +16,7 @@ from course_utils import metrics, models, training
         (models.MLP, (80, 80), 3_282_442),
         (models.LeNet5, (32, 32), 61_706),
         (models.SmallCNN, (40, 48), 105_202),
-        (models.Ensemble, (40, 48), 122_478),
+        (models.Ensemble, (40, 48), 141_198),
     ],
 )
 def test_shapes_and_parameters(network, picture, parameters):
@@ -53,6 +53,20 @@ def test_an_ensemble_answers_with_the_mean_of_its_members_probabilities():
     pictures = torch.randn(5, 1, 40, 48)
     alone = [member(pictures).softmax(dim=1) for member in ensemble.members]
     assert torch.allclose(models.predict(ensemble, pictures), sum(alone) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(40, 48), (32, 32), (16, 16), (80, 80)])
+def test_a_grid_keeps_where_a_thing_is_and_without_one_only_that_it_is(size):
+    """The same channels, high or low in the picture: global pooling cannot tell them apart."""
+    for grid in (None, (5, 3)):
+        model = models.SmallCNN(grid=grid).eval()
+        model.layers = torch.nn.Identity()
+        model.linear = torch.nn.Identity()
+        picture = torch.zeros(1, 80, *size)
+        picture[:, :, : size[0] // 2] = 1
+        same = torch.allclose(model(picture), model(picture.flip(2)), atol=1e-6)
+        assert same == (grid is None)
+        assert model(picture).shape == (1, 160 if grid is None else 80 * 15)
 
 
 def test_the_members_of_an_ensemble_learn_alone():

@@ -211,6 +211,14 @@ def test_a_model_of_the_old_format_knows_the_digits(tmp_path):
     assert loaded.about == {"model": "lenet", "epochs": 7}
 
 
+def test_an_ensemble_saved_before_it_had_a_grid_answers_as_it_did(tmp_path):
+    old = Recogniser(models.Ensemble(2, grid=None).eval(), ["四", "七"], RECIPES["cnn"])
+    old.save(tmp_path / "model.pt")
+    loaded = Recogniser.load(tmp_path / "model.pt")
+    pictures = torch.randn(3, 1, 40, 48)
+    assert torch.equal(models.predict(loaded.model, pictures), models.predict(old.model, pictures))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_changed_recipe_comes_back_as_it_was(tmp_path, name):
     recipe = replace(RECIPES[name], augment=None, learning_rate=0.1, epochs=3)

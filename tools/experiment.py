@@ -28,6 +28,7 @@ from course_utils.splits import Split
 from course_utils.training import History, Recipe
 
 Report = Callable[[str], Any]
+LONGER = 1.5  # how much longer the last training lasts, where nobody asked for a number of epochs
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,7 @@ def _train_fold(
     """Train on one split; None, if it was stopped.
 
     Where the split is by speaker, validation takes whole speakers away from a training part
-    that may have few. So the best number of epochs is found on them, and then the network is
-    trained again, on both parts together, for so many.
+    that may have few. So the network is trained again at the end, on both parts together.
     """
 
     def run(train: list[int], valid: list[int], recipe: Recipe, file: str) -> tuple[Any, History]:
@@ -205,8 +205,8 @@ def _train_fold(
     epochs = recipe.epochs_for(len(split.train))
     model, history = run(split.train, split.valid, recipe, "checkpoint.pt")
     if plan.new_speakers and not history.stopped:
-        epochs = history.best_epoch
-        report(f"Again with the validation speakers, for the {epochs} epochs best for them")
+        epochs = _epochs_with_all(recipe, history)
+        report(f"Again with the validation speakers, for {epochs} epochs")
         recipe = replace(recipe, epochs=epochs)
         model, again = run(sorted(split.train + split.valid), [], recipe, "checkpoint-final.pt")
         history.stopped = again.stopped
@@ -216,6 +216,17 @@ def _train_fold(
     return Fold(
         name, split, recogniser, history, epochs, models.predict(model, pictures[split.test])
     )
+
+
+def _epochs_with_all(recipe: Recipe, history: History) -> int:
+    """Return for how many epochs to train again, when nobody is left to say which was the best.
+
+    One cycle of the learning rate is best at its end, however long it is, and half as many epochs
+    more carry further: to noise and to trimmed words. With a constant rate the best epoch counts.
+    """
+    if recipe.schedule == "constant":
+        return history.best_epoch
+    return recipe.epochs or round(LONGER * len(history.loss))
 
 
 def _judge_folds(data: SpokenWords, plan: Plan, folds: list[Fold]) -> dict[str, Any]:

@@ -252,6 +252,24 @@ const LAYERS = {
     return { values, shape: [2 * depth] };
   },
 
+  // Each channel becomes its mean in each cell of a grid; cells share lines that do not divide.
+  mean_of_cells(map, { grid: [rows, columns] }) {
+    const [depth, height, width] = map.shape;
+    const values = [];
+    for (let channel = 0; channel < depth; channel++)
+      for (let row = 0; row < rows; row++)
+        for (let column = 0; column < columns; column++) {
+          const cells = [];
+          const bottom = Math.ceil(((row + 1) * height) / rows);
+          const right = Math.ceil(((column + 1) * width) / columns);
+          for (let y = Math.floor((row * height) / rows); y < bottom; y++)
+            for (let x = Math.floor((column * width) / columns); x < right; x++)
+              cells.push(map.values[(channel * height + y) * width + x]);
+          values.push(sum(cells) / cells.length);
+        }
+    return { values: Float32Array.from(values), shape: [values.length] };
+  },
+
   linear(map, { weights, bias }) {
     const values = Float32Array.from(bias, (start, row) => {
       let total = start;

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from sounds import clips_and_edges
 from watching import violations, watch
 
-from course_utils import audio, training
+from course_utils import audio, export_page, models, training
 from course_utils.export_page import save_page
 from course_utils.paths import data_path
 from course_utils.recogniser import Recogniser
@@ -35,6 +35,13 @@ ASK = """
   const started = performance.now();
   const { word, place, probabilities } = recognise(samples, model);
   return { word, place, probabilities, milliseconds: performance.now() - started };
+}
+"""
+POOLS = """
+([values, networks]) => {
+  for (const layer of networks.flat())
+    for (const name of ["weights", "bias"]) if (layer[name]) layer[name] = numbersOf(layer[name]);
+  return predict({ values, shape: [1, 40, 48] }, networks);
 }
 """
 # Tries three ways out, and says which were taken and what the policy blocked.
@@ -143,6 +150,20 @@ def test_the_page_hears_what_python_hears(name, chromium, pages, request):
     request.node.user_properties.append(("times_of_python", round(there / here, 2)))
     print(f"{name}: {there / here:.1f} times the time of Python")
     page.context.close()
+
+
+@pytest.mark.parametrize("grid", [None, (5, 3), (3, 4)])
+def test_the_page_pools_as_pytorch_does(page, grid):
+    """Over all places, over cells, and over cells that do not divide the 5 x 6 places."""
+    torch.manual_seed(0)
+    model = models.SmallCNN(grid=grid).eval()
+    picture = torch.rand(1, 1, 40, 48) * 4 - 2
+    answer = page.evaluate(
+        POOLS,
+        [picture.flatten().tolist(), export_page._networks(model)],
+    )
+    expected = models.predict(model, picture)[0].numpy()
+    assert np.abs(np.array(answer) - expected).max() < 1e-5
 
 
 def test_it_says_at_its_start_that_it_computes_what_python_computed(page):
