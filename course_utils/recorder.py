@@ -33,9 +33,10 @@ DIGITS = tuple("0123456789")
 
 
 def recordings_folder() -> Path:
-    """Return the student's own folder of recordings, in the work folder; make it if it is missing.
+    """Return the student's own folder of recordings, and make it if it is missing.
 
-    Names there have the layout `speaker_word`.
+    Returns:
+        an absolute path, in the work folder. Names there have the layout `speaker_word`.
     Raises:
         FolderError: as `work_folder`, or if the folder cannot be made.
 
@@ -86,8 +87,12 @@ def save_recording(samples: bytes, speaker: str, word: str, folder: Path) -> Pat
 
 
 def last_recording(otherwise: Path) -> Path:
-    """Return the path of the student's newest recording, or `otherwise` if there is none yet.
+    """Return the path of the student's newest recording, or of another one if there is none.
 
+    Args:
+        otherwise: the path of a clip that stands in until something was recorded.
+    Returns:
+        the path of a file for `audio.load`.
     Raises:
         FolderError: as `recordings_folder`.
 

@@ -67,7 +67,10 @@ def split_by_takes(data: SpokenWords, first: int, last: int, seed: int = 0) -> S
 def split_official(data: SpokenWords, seed: int = 0) -> Split:
     """Split FSDD its authors' way: takes 0 to 4 to test (300 of 3,000 recordings).
 
-    Returns and raises what `split_by_takes(data, 0, 4)` does.
+    Returns:
+        a Split, as `split_by_takes(data, 0, 4)`.
+    Raises:
+        DataError: as `split_by_takes`.
 
     >>> OFFICIAL_TAKES
     (0, 4)

@@ -116,7 +116,7 @@ def test_the_last_training_runs_the_whole_cycle_and_half_as_long_again_unless_to
         (replace(training.RECIPES["cnn"], epochs=5), 5),
         (training.RECIPES["notes"], 7),
     ):
-        assert experiment._epochs_with_all(recipe, history) == epochs
+        assert experiment._epochs_of_the_last_training(recipe, history) == epochs
 
 
 def test_train_writes_what_it_promises(trained):
