@@ -154,3 +154,14 @@ def test_a_recipe_is_plain_values_and_pictures_fit_its_network():
 def test_the_default_of_a_recipe_changes_pictures_and_none_leaves_them():
     assert Recipe().augment is augment and training.RECIPES["notes"].augment is None
     assert not same_weights(fit()[0], fit(augment=None)[0])
+
+
+def test_a_trained_network_lies_in_memory_as_a_loaded_one_does():
+    training.seed_everything(0)
+    model = models.SmallCNN()
+    pictures, labels = torch.randn(64, 1, 40, 48), torch.arange(64) % 10
+    recipe = training.Recipe(epochs=1, augment=None)
+    training.fit(model, pictures, labels, recipe=recipe, report=None)
+    twin = models.SmallCNN()
+    twin.load_state_dict(model.state_dict())
+    assert torch.equal(models.predict(twin, pictures), models.predict(model, pictures))
