@@ -183,6 +183,16 @@ def test_a_clip_that_is_trimmed_to_the_word_holds_a_word(depth):
         assert word_in(torch.from_numpy(sound)[None], sample_rate) is not None
 
 
+def test_a_word_that_was_cut_out_short_keeps_its_weak_sounds():
+    shares = []
+    for waveform, sample_rate in clips():
+        sound = robustness.trimmed(waveform[0].numpy(), sample_rate, 18)
+        if len(sound) < 0.5 * sample_rate:
+            start, end = word_in(torch.from_numpy(sound)[None], sample_rate)
+            shares.append((end - start) * sample_rate / 100 / len(sound))
+    assert len(shares) >= 10 and np.mean(shares) > 0.9 and min(shares) > 0.6, shares
+
+
 def test_digital_silence_around_a_clip_does_not_change_its_picture():
     for waveform, sample_rate in clips():
         silence = torch.zeros(1, sample_rate // 2)

@@ -135,10 +135,11 @@ class Listener(torch.nn.Module):
         spectra = mean_of_five(frames[:, self.voice :])
         loud = loudness >= loudness.amax(dim=0) / 30
         vowels = torch.where(loud, stands_out(spectra), -torch.inf).amax(dim=0)
-        known = clear | self.is_trimmed(spectra, heard)
+        short = count <= pictures.TRIMMED_SECONDS / pictures.STEP_SECONDS
+        known = clear | (short & self.changes(spectra, heard))
         lowest = peak - pictures.DEPTH_DB
         above = torch.maximum(lowest, quiet + pictures.NOISE_DB)
-        threshold = torch.where(clear, above, lowest)
+        threshold = torch.where(short, lowest, above)
         speaking = (level >= threshold) & heard
         spoken = (count >= pictures.LEAST_FRAMES) & (vowels >= pictures.VOWEL_DB) & known
         spoken = spoken & speaking.any()
@@ -158,16 +159,15 @@ class Listener(torch.nn.Module):
         leak = low * (pictures.LEAK / high.shape[1])
         return (high - leak).clamp(min=10 ** (pictures.SILENCE_DB / 10))
 
-    def is_trimmed(self, spectra: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        """Say whether a clip holds a word and no pause: it is short, and its spectrum changes."""
+    def changes(self, spectra: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+        """Say whether the spectrum changes as from sound to sound of a word."""
         count = heard.sum()
         rank = heard.long().cumsum(dim=0) - 1
         inner = (heard & (rank >= 2) & (rank < count - 2)).float()[:, None]
         number = inner.sum().clamp(min=1)
         mean = (inner * spectra).sum(dim=0) / number
         spread = ((inner * (spectra - mean).square()).sum(dim=0) / number).sqrt()
-        short = count <= pictures.TRIMMED_SECONDS / pictures.STEP_SECONDS
-        return short & (spread.mean() >= pictures.CHANGE_DB)
+        return spread.mean() >= pictures.CHANGE_DB
 
     def picture_of(
         self, frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor

@@ -86,9 +86,11 @@ function findWord(frames, settings) {
   const spectra = averaged(frames.map((levels) => levels.slice(settings.first_voice_band)));
   const loud = spectra.filter((_, t) => loudness[t] >= loudness[loudest] / 30);
   if (!loud.some((levels) => standsOut(levels) >= settings.vowel_db)) return null;
-  if (!clear && !isTrimmed(spectra.filter((_, t) => heard[t]), settings)) return null;
+  const short = count <= settings.trimmed_frames;
+  if (!clear && !(short && changes(spectra.filter((_, t) => heard[t]), settings))) return null;
   const lowest = peak - settings.depth_db;
-  const threshold = clear ? Math.max(lowest, quiet + settings.noise_db) : lowest;
+  // In a short clip the quiet part may be the word's own: a weak s, and no noise to stay above.
+  const threshold = short ? lowest : Math.max(lowest, quiet + settings.noise_db);
   const speaking = level.map((value, t) => value >= threshold && heard[t]);
   return loudestStretch(speaking, level, settings.pause_frames);
 }
@@ -135,11 +137,10 @@ function standsOut(levels) {
 }
 
 // A short clip whose spectrum changes may be a word that was cut out without a pause.
-function isTrimmed(spectra, settings) {
-  if (spectra.length > settings.trimmed_frames) return false;
+function changes(spectra, settings) {
   const inner = spectra.slice(2, -2);
-  const changes = inner[0].map((_, band) => deviation(inner.map((levels) => levels[band])));
-  return sum(changes) / changes.length >= settings.change_db;
+  const spread = inner[0].map((_, band) => deviation(inner.map((levels) => levels[band])));
+  return sum(spread) / spread.length >= settings.change_db;
 }
 
 function deviation(values) {
