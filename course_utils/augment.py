@@ -55,9 +55,7 @@ def _some(pictures: torch.Tensor, share: float) -> torch.Tensor:
 
 def _bands(pictures: torch.Tensor) -> torch.Tensor:
     """Return -1 for the lowest band to 1 for the highest, as [n_mels, 1]."""
-    return torch.linspace(-1, 1, pictures.shape[2], device=pictures.device, dtype=pictures.dtype)[
-        :, None
-    ]
+    return torch.linspace(-1, 1, pictures.shape[2]).to(pictures)[:, None]
 
 
 def _normalised(power: torch.Tensor) -> torch.Tensor:
@@ -75,14 +73,14 @@ def _weaken_hiss(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _cut(pictures: torch.Tensor) -> torch.Tensor:
-    """Silence up to a fifth of the picture from where the word begins, or before its end."""
+    """Silence up to a quarter of the picture from where the word begins, or before its end."""
     n_frames = pictures.shape[3]
     place = torch.arange(n_frames, device=pictures.device)
     loud = (pictures.amax(dim=2, keepdim=True) > -1).to(pictures.dtype)
     first = loud.argmax(dim=3, keepdim=True)
     last = n_frames - 1 - loud.flip(3).argmax(dim=3, keepdim=True)
-    early = (place < first + _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.2)
-    late = (place > last - _between(pictures, 0, n_frames / 5)) & _some(pictures, 0.2)
+    early = (place < first + _between(pictures, 0, n_frames / 4)) & _some(pictures, 0.3)
+    late = (place > last - _between(pictures, 0, n_frames / 4)) & _some(pictures, 0.3)
     return pictures.masked_fill(early | late, -2)
 
 

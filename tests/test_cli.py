@@ -111,12 +111,13 @@ def trained(people, tmp_path_factory) -> Path:
 
 def test_the_last_training_runs_the_whole_cycle_and_half_as_long_again_unless_told():
     history = training.History(loss=[1.0] * 20, best_epoch=7)
-    for recipe, epochs in (
-        (training.RECIPES["cnn"], 30),
-        (replace(training.RECIPES["cnn"], epochs=5), 5),
-        (training.RECIPES["notes"], 7),
+    for recipe, clips, epochs in (
+        (training.RECIPES["cnn"], 1850, 30),
+        (training.RECIPES["cnn"], 810, 60),
+        (replace(training.RECIPES["cnn"], epochs=5), 1850, 5),
+        (training.RECIPES["notes"], 1850, 7),
     ):
-        assert experiment._epochs_of_the_last_training(recipe, history) == epochs
+        assert experiment._epochs_of_the_last_training(recipe, history, clips) == epochs
 
 
 def test_train_writes_what_it_promises(trained):
