@@ -182,7 +182,7 @@ def find_word(frames: torch.Tensor) -> Word:
     if not _has_a_vowel(spectra[loudness >= loudness[loudest] / 30]):
         return None
     short = heard.sum() <= TRIMMED_SECONDS / STEP_SECONDS
-    if not clear and not (short and _changes(spectra[heard])):
+    if not clear and not (short and _spectrum_changes(spectra[heard])):
         return None
     # In a short clip the quiet part may be the word's own: a weak s, and no noise to stay above.
     threshold = peak - DEPTH_DB if short else max(peak - DEPTH_DB, quiet + NOISE_DB)
@@ -218,7 +218,7 @@ def _has_a_vowel(spectra: np.ndarray) -> bool:
     return bool((ordered[:, -1] - ordered[:, ordered.shape[1] // 2]).max() >= VOWEL_DB)
 
 
-def _changes(spectra: np.ndarray) -> bool:
+def _spectrum_changes(spectra: np.ndarray) -> bool:
     """Say whether the spectrum changes as from sound to sound of a word."""
     inner = spectra[2:-2]  # where a clip is cut off, even a steady tone changes
     return bool(inner.std(axis=0).mean() >= CHANGE_DB)

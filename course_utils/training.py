@@ -151,7 +151,7 @@ def fit(
     if valid_features is not None:
         _check_data("validation", valid_features, valid_labels)
     device = torch.device(device) if device else processes.choose_device()
-    if device.type == "cpu":  # convolutions are half as long again otherwise
+    if device.type == "cpu" and train_features.dim() == 4:  # convolutions are a third faster so
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(model.to(device), recipe, seed, len(train_features))
     if resume and checkpoint is not None and Path(checkpoint).exists():

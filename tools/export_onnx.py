@@ -136,7 +136,7 @@ class Listener(torch.nn.Module):
         loud = loudness >= loudness.amax(dim=0) / 30
         vowels = torch.where(loud, stands_out(spectra), -torch.inf).amax(dim=0)
         short = count <= pictures.TRIMMED_SECONDS / pictures.STEP_SECONDS
-        known = clear | (short & self.changes(spectra, heard))
+        known = clear | (short & self.spectrum_changes(spectra, heard))
         lowest = peak - pictures.DEPTH_DB
         above = torch.maximum(lowest, quiet + pictures.NOISE_DB)
         threshold = torch.where(short, lowest, above)
@@ -159,7 +159,7 @@ class Listener(torch.nn.Module):
         leak = low * (pictures.LEAK / high.shape[1])
         return (high - leak).clamp(min=10 ** (pictures.SILENCE_DB / 10))
 
-    def changes(self, spectra: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    def spectrum_changes(self, spectra: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
         """Say whether the spectrum changes as from sound to sound of a word."""
         count = heard.sum()
         rank = heard.long().cumsum(dim=0) - 1

@@ -87,7 +87,8 @@ function findWord(frames, settings) {
   const loud = spectra.filter((_, t) => loudness[t] >= loudness[loudest] / 30);
   if (!loud.some((levels) => standsOut(levels) >= settings.vowel_db)) return null;
   const short = count <= settings.trimmed_frames;
-  if (!clear && !(short && changes(spectra.filter((_, t) => heard[t]), settings))) return null;
+  const sounds = spectra.filter((_, t) => heard[t]);
+  if (!clear && !(short && spectrumChanges(sounds, settings))) return null;
   const lowest = peak - settings.depth_db;
   // In a short clip the quiet part may be the word's own: a weak s, and no noise to stay above.
   const threshold = short ? lowest : Math.max(lowest, quiet + settings.noise_db);
@@ -136,8 +137,8 @@ function standsOut(levels) {
   return ordered.at(-1) - ordered[Math.floor(ordered.length / 2)];
 }
 
-// A short clip whose spectrum changes may be a word that was cut out without a pause.
-function changes(spectra, settings) {
+// Whether the spectrum changes as from sound to sound of a word.
+function spectrumChanges(spectra, settings) {
   const inner = spectra.slice(2, -2);
   const spread = inner[0].map((_, band) => deviation(inner.map((levels) => levels[band])));
   return sum(spread) / spread.length >= settings.change_db;
