@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 
-def augment(pictures: torch.Tensor) -> torch.Tensor:
+def augment(pictures: torch.Tensor, share_of_cuts: float = 0.3) -> torch.Tensor:
     """Change each picture of a batch a little, as another speaker, room or microphone would.
 
     In this order: hiss is weakened; beginnings and ends are cut; speed, place and frequencies
@@ -22,9 +22,9 @@ def augment(pictures: torch.Tensor) -> torch.Tensor:
     Args:
         pictures: floating-point tensor [batch, 1, n_mels, n_frames] in [-2, 2], where 1 is 10 dB
             (from `pictures.log_mel_pictures`).
+        share_of_cuts: of pictures whose beginning is silenced, and of those whose end is.
     Returns:
-        a tensor of the same shape, dtype and range. The random numbers are PyTorch's, so a seed
-        repeats them.
+        a tensor of the same shape, dtype and range. A seed of PyTorch's repeats it.
     Source:
         the idea of changing spectrograms instead of sound, and of masking bands, is that of Park
         et al., "SpecAugment", Interspeech 2019.
@@ -32,7 +32,7 @@ def augment(pictures: torch.Tensor) -> torch.Tensor:
     >>> augment(torch.full((2, 1, 40, 48), -2.0)).shape
     torch.Size([2, 1, 40, 48])
     """
-    moved = _move(_cut(_weaken_hiss(pictures)))
+    moved = _move(_cut(_weaken_hiss(pictures), share_of_cuts))
     changed = _mask(moved) + _microphone(pictures)
     # From here on sounds are added to each other: their powers add, their decibels do not.
     power = _normalised(10**changed)
@@ -72,15 +72,15 @@ def _weaken_hiss(pictures: torch.Tensor) -> torch.Tensor:
     return torch.where(low < -0.5, pictures + gain, pictures).clamp(-2, 2)
 
 
-def _cut(pictures: torch.Tensor) -> torch.Tensor:
+def _cut(pictures: torch.Tensor, share: float) -> torch.Tensor:
     """Silence up to a quarter of the picture from where the word begins, or before its end."""
     n_frames = pictures.shape[3]
     place = torch.arange(n_frames, device=pictures.device)
     loud = (pictures.amax(dim=2, keepdim=True) > -1).to(pictures.dtype)
     first = loud.argmax(dim=3, keepdim=True)
     last = n_frames - 1 - loud.flip(3).argmax(dim=3, keepdim=True)
-    early = (place < first + _between(pictures, 0, n_frames / 4)) & _some(pictures, 0.3)
-    late = (place > last - _between(pictures, 0, n_frames / 4)) & _some(pictures, 0.3)
+    early = (place < first + _between(pictures, 0, n_frames / 4)) & _some(pictures, share)
+    late = (place > last - _between(pictures, 0, n_frames / 4)) & _some(pictures, share)
     return pictures.masked_fill(early | late, -2)
 
 

@@ -20,9 +20,10 @@ from learning import same_weights
 from spoken import FOUR_WORDS, needs_espeak, speak_words
 
 import experiment
+import few_voices
 import make_demo
 from command_line import main
-from course_utils import checkpoints, training
+from course_utils import augment, checkpoints, training
 from course_utils.paths import data_path
 from course_utils.recogniser import Recogniser
 
@@ -462,6 +463,33 @@ def test_loso_reports_every_fold_and_keeps_each_model(words, tmp_path, capsys):
     assert "holds a trained model already" in refused(
         capsys, "train", words, *options, "--out", out
     )
+
+
+@pytest.mark.parametrize(
+    ("split", "few", "options", "expected"),
+    [
+        ("speaker:bob", 10, [], few_voices.augment_few_voices),
+        ("all", 10, [], few_voices.augment_few_voices),
+        ("all", 4, [], augment.augment),  # there are five speakers
+        ("clip", 10, [], augment.augment),  # those who are tested were heard
+        ("all", 10, ["--no-augment"], None),
+    ],
+)
+def test_a_few_speakers_are_made_more(
+    split, few, options, expected, words, tmp_path, monkeypatch, capsys
+):
+    used = []
+    fit = training.fit
+
+    def watched(*arguments: Any, **settings: Any) -> training.History:
+        used.append(arguments[5].augment)
+        return fit(*arguments, **settings)
+
+    monkeypatch.setattr(training, "fit", watched)
+    monkeypatch.setattr(experiment, "FEW_SPEAKERS", few)
+    asked = ["--layout", "speaker_word", "--split", split, "--model", "lenet", "--epochs", "1"]
+    assert main(["train", str(words), *asked, *options, "--out", str(tmp_path / "out")]) == 0
+    assert used and set(used) == {expected}
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from course_utils.recogniser import Recogniser
 from course_utils.recordings import SpokenWords
 from course_utils.splits import Split
 from course_utils.training import History, Recipe
+from few_voices import FEW_SPEAKERS, augment_few_voices
 
 Report = Callable[[str], Any]
 LONGER = 1.5  # how much longer the last training lasts, where nobody asked for a number of epochs
@@ -200,7 +201,7 @@ def _train_fold(
         )
         return model, history
 
-    recipe = plan.recipe
+    recipe = _recipe_for(plan, {data.speakers[clip] for clip in split.train + split.valid})
     epochs = recipe.epochs_for(len(split.train))
     model, history = run(split.train, split.valid, recipe, "checkpoint.pt")
     if plan.new_speakers and not history.stopped:
@@ -215,6 +216,14 @@ def _train_fold(
     return Fold(
         name, split, recogniser, history, epochs, models.predict(model, pictures[split.test])
     )
+
+
+def _recipe_for(plan: Plan, speakers: set[str]) -> Recipe:
+    """Return the plan's recipe, where few people must teach it all others with other voices."""
+    recipe = plan.recipe
+    if recipe.augment is None or not plan.new_speakers or len(speakers) > FEW_SPEAKERS:
+        return recipe
+    return replace(recipe, augment=augment_few_voices)
 
 
 def _epochs_of_the_last_training(recipe: Recipe, history: History, clips: int) -> int:
