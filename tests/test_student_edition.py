@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -87,9 +88,20 @@ def test_what_a_student_needs_is_there_and_no_answers_are(edition: Path) -> None
     assert not [name for name in names if "instructor" in name or "__pycache__" in name]
     tools = {name for name in names if name.startswith("tools/")}
     scripts = {"set_up.py", "doctor.py", "command_line.py", "experiment.py", "download.py"}
-    scripts.add("export_onnx.py")
+    scripts |= {"export_onnx.py", "few_voices.py"}
     assert tools == {f"tools/{name}" for name in scripts | {"fsdd_sha256.txt"}}
     assert not [name for name in names if name.startswith("tests/") and "conftest" not in name]
+
+
+def test_its_tools_need_no_tool_that_is_left_out(edition: Path) -> None:
+    ours = {path.stem for path in SCRIPT.parent.glob("*.py")}
+    for script in (edition / "tools").glob("*.py"):
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+            needed = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                needed = [str(node.module)]
+            for name in ours.intersection(needed):
+                assert (edition / "tools" / f"{name}.py").exists(), f"{script.name} needs {name}"
 
 
 def test_links_of_its_readme_lead_somewhere(edition: Path) -> None:

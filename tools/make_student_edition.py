@@ -32,6 +32,7 @@ PARTS = (
     "tools/doctor.py",
     "tools/command_line.py",
     "tools/experiment.py",
+    "tools/few_voices.py",
     "tools/export_onnx.py",
     "tools/download.py",
     "tools/fsdd_sha256.txt",
