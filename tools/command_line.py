@@ -35,8 +35,8 @@ what --split can be:
   loso          leave one speaker out, each in turn: one training and one model a speaker
   all           no test; a tenth of the speakers to validate, the rest to train
 A tenth of what is left is kept to choose the best epoch by, of other speakers where the split is
-by speaker. Nothing is ever chosen by the test part. Where a network is to understand new people
-after ten speakers or fewer, their pictures are changed towards other voices.
+by speaker. Nothing is ever chosen by the test part. With ten speakers or fewer to learn from,
+and others to understand, pictures are changed towards other voices.
 
 DIR gets model.pt, metrics.json, curves.png, confusion.png and checkpoint.pt. After an
 interruption of any kind the same command with --resume goes on, to the same result.

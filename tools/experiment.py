@@ -219,7 +219,7 @@ def _train_fold(
 
 
 def _recipe_for(plan: Plan, speakers: set[str]) -> Recipe:
-    """Return the plan's recipe, where few people must teach it all others with other voices."""
+    """Return the plan's recipe; where few speakers must stand for all, it makes other voices."""
     recipe = plan.recipe
     if recipe.augment is None or not plan.new_speakers or len(speakers) > FEW_SPEAKERS:
         return recipe
